@@ -1,0 +1,55 @@
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.stamp
+
+.PHONY: help demo test check bench lock
+
+help:
+	@echo "make demo    broker, two emulated stimulators, the service and a scripted session"
+	@echo "make test    the whole suite, and 100 % branch coverage of safety/ by tests/safety"
+	@echo "make check   ruff, formatting, mypy, import contracts"
+	@echo "make bench   the measurements of tests/bench"
+	@echo "make lock    compile the requirements files from pyproject.toml again (needs uv)"
+
+demo: $(STAMP)
+	$(BIN)/stimwarden demo
+
+# The safety tests run once, under coverage; the others once, without it. Both run even if the first fails, so that one
+# look shows all there is to mend, and the sum of both is the last line.
+test: $(STAMP)
+	@reports=$$(mktemp -d) && trap 'rm -rf "$$reports"' EXIT && status=0; \
+	$(BIN)/coverage run -m pytest tests/safety --junit-xml="$$reports/safety.xml" || status=1; \
+	$(BIN)/coverage report --fail-under=100 || status=1; \
+	$(BIN)/python -m pytest --ignore=tests/safety --junit-xml="$$reports/rest.xml" || status=1; \
+	$(BIN)/python tests/summary.py "$$reports"/safety.xml "$$reports"/rest.xml || status=1; \
+	exit $$status
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python tests/bench/run.py
+
+.venv: $(STAMP)
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "stimwarden needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "this Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# No address of a package index may enter the files: they are read on networks with indexes of their own.
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+HEADER = \# Compiled from pyproject.toml by `make lock`; do not edit.
+
+lock:
+	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH"; exit 1; }
+	{ echo '$(HEADER)'; $(LOCK) pyproject.toml; } > requirements.txt
+	{ echo '$(HEADER)'; printf 'hatchling>=1.27\neditables\n' | $(LOCK) --extra dev pyproject.toml -; } > requirements-dev.txt

@@ -1,0 +1,1 @@
+"""The shell: it turns the world into events and effects into the world. It decides nothing."""

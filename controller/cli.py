@@ -1,0 +1,206 @@
+"""`stimwarden`: the commands, and how each ends. 0: fine; 1: it did not work; 2: wrong usage or configuration."""
+
+# ruff: noqa: PLC0415 - a command opens the rooms that it needs, so that --help answers at once
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+CONFIG = Path("stimwarden.toml")
+
+ConfigFile = Annotated[Path, typer.Option("--config", metavar="FILE", help="The service's settings.")]
+SiteConfig = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings that name the site.")]
+Verb = Annotated[str, typer.Argument(metavar="VERB", help="What is asked, such as device.claim.")]
+Principal = Annotated[str, typer.Option("--as", metavar="PRINCIPAL", help="Who you are: your login at the broker.")]
+Device = Annotated[str | None, typer.Option(help="Which device; not needed where the settings name only one.")]
+Host = Annotated[str | None, typer.Option(help="The broker's host.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The broker's port.")]
+Site = Annotated[str | None, typer.Option(help="The site in every topic.")]
+PasswordFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Its first line is your password; without it: $STIMWARDEN_PASSWORD.")
+]
+
+
+class PlainErrors(TyperGroup):
+    """Commands whose errors are lines: no boxes, no tracebacks."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:  # noqa: ANN401 - the library's own signature
+        """Run a command and exit with its status."""
+        try:
+            status = super().main(*args, **(extra | {"standalone_mode": False}))
+        except Exception as error:  # noqa: BLE001 - whatever it is, a person reads it
+            from controller.cli_errors import told
+
+            status = told(error)
+        sys.exit(status)
+
+
+def group(**more: Any) -> typer.Typer:  # noqa: ANN401 - handed on
+    """Make a group of commands."""
+    return typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, **more)
+
+
+app = group(name="stimwarden", cls=PlainErrors, pretty_exceptions_enable=False)
+config_app = group(help="The settings in force.")
+rx_app = group(help="Prescriptions, each version for good.")
+audit_app = group(help="The journal.")
+device_app = group(help="One stimulator.")
+for name, commands in (("config", config_app), ("rx", rx_app), ("audit", audit_app), ("device", device_app)):
+    app.add_typer(commands, name=name)
+
+
+@app.callback()
+def stimwarden() -> None:
+    """Safety-interlocked control of neuromuscular stimulators. Research software, not a medical device."""
+
+
+@app.command()
+def serve(config: ConfigFile = CONFIG) -> int:
+    """Run the service until SIGTERM or SIGINT."""
+    from controller.app import serve as run
+    from controller.settings import load
+
+    return asyncio.run(run(load(config)))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Two patients, a verdict, no playing.")] = False,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the report goes.")] = None,
+) -> int:
+    """Show a whole session on emulated stimulators: a broker, the service, and current that is measured."""
+    from controller.demo.run import main as run
+
+    return run(once, report)
+
+
+@app.command()
+def send(
+    verb: Verb,
+    principal: Principal,
+    device: Device = None,
+    body: Annotated[str, typer.Option(metavar="JSON", help="The verb's own fields.")] = "{}",
+    config: SiteConfig = None,
+    host: Host = None,
+    port: Port = None,
+    site: Site = None,
+    password_file: PasswordFile = None,
+    keep: Annotated[bool, typer.Option("--keep", help="With device.claim: keep it until Ctrl-C.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the answer as it came.")] = False,
+) -> int:
+    """Send one command and print its answer; 1 where it was not obeyed."""
+    from controller.cli_send import Wanted, reach, send_one
+
+    where = reach(config, host, port, site, principal, password_file)
+    return asyncio.run(send_one(where, Wanted(verb, device, body, keep=keep, as_json=json)))
+
+
+@app.command()
+def watch(
+    principal: Principal,
+    config: SiteConfig = None,
+    host: Host = None,
+    port: Port = None,
+    site: Site = None,
+    password_file: PasswordFile = None,
+) -> int:
+    """Show every device of a site, live, until Ctrl-C."""
+    from controller.cli_send import reach
+    from controller.cli_watch import watch_site
+
+    return asyncio.run(watch_site(reach(config, host, port, site, principal, password_file)))
+
+
+@app.command()
+def doctor(config: ConfigFile = CONFIG) -> int:
+    """Find out what is wrong with settings, clock, broker, access list, disk, journal, ledger, ports and devices."""
+    from controller.cli_doctor import examine
+
+    return asyncio.run(examine(config))
+
+
+@config_app.command("show")
+def config_show(
+    config: ConfigFile = CONFIG,
+    origin: Annotated[bool, typer.Option("--origin", help="Say where each value came from.")] = False,
+) -> None:
+    """Print every setting in force; secrets are hidden."""
+    from controller.settings import load, origins
+
+    rows = origins(load(config))
+    width = max(len(f"{row.key} = {row.value}") for row in rows)
+    for row in rows:
+        line = f"{row.key} = {row.value}"
+        print(f"{line:{width}}  {row.origin}" if origin else line)
+
+
+@rx_app.command("import")
+def rx_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A prescription in TOML.")],
+    config: ConfigFile = CONFIG,
+) -> None:
+    """Store a prescription as a version that never changes."""
+    from controller.cli_rx import import_file
+
+    import_file(file, config)
+
+
+@rx_app.command("list")
+def rx_list(config: ConfigFile = CONFIG) -> None:
+    """List every version of every prescription."""
+    from controller.cli_rx import list_all
+
+    list_all(config)
+
+
+@rx_app.command("show")
+def rx_show(
+    rx: Annotated[str, typer.Argument(metavar="RX", help="id@version")],
+    config: ConfigFile = CONFIG,
+) -> None:
+    """Print a prescription in the units that people use."""
+    from controller.cli_rx import show
+
+    show(rx, config)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    config: ConfigFile = CONFIG,
+    journal: Annotated[Path | None, typer.Option(metavar="FILE", help="A journal that no settings name.")] = None,
+) -> int:
+    """Check the journal's chain from its beginning; 1 where an entry was changed, taken out or put in."""
+    from controller.chain import verify
+    from controller.settings import load
+
+    path = journal or load(config).storage.journal
+    found = verify(path)
+    if found.first_bad_seq is None:
+        print(f"{path}: {found.rows} entries, every one as it was written; head {found.head_hash}")
+        return 0
+    print(f"{path}: broken at entry {found.first_bad_seq}: {found.why}; the {found.rows} before it are as written")
+    return 1
+
+
+@device_app.command("selftest")
+def device_selftest(
+    config: ConfigFile = CONFIG,
+    device: Device = None,
+) -> int:
+    """Let a stimulator test itself, with its output off; the service must not have it open."""
+    from controller.cli_device import selftest
+
+    return asyncio.run(selftest(config, device))
+
+
+def main() -> None:
+    """Run the program."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

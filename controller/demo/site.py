@@ -1,0 +1,169 @@
+"""A site that lasts as long as a demo: its files in a folder of its own, its programs as children."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from controller import clock
+from controller.client import Client, NoAnswerError
+from controller.store.clinic import Clinic
+from safety.prescription import Prescription
+
+from .processes import PATIENCE_S, ChildError, Family, emulator, leashed
+
+ANSWER_S = 0.5
+HOST = "127.0.0.1"
+NAME = "demo"
+BROKER = """
+id = 0
+
+[router]
+id = 0
+max_connections = 100
+max_outgoing_packet_count = 200
+max_segment_size = 10485760
+max_segment_count = 10
+
+[v5.1]
+name = "demo"
+listen = "{host}:{port}"
+next_connection_delay_ms = 1
+
+[v5.1.connections]
+connection_timeout_ms = 60000
+max_payload_size = 262144
+max_inflight_count = 200
+dynamic_filters = true
+"""
+SERVICE = """
+[site]
+id = "{site}"
+principals = "principals.toml"
+
+[broker]
+host = "{host}"
+port = {port}
+
+[storage]
+journal = "journal.db"
+ledger = "ledger.db"
+"""
+DEVICE = """
+[[device]]
+id = "{id}"
+driver = "native"
+port = "{id}"
+profile = "bench"
+"""
+PRINCIPAL = """
+[[principal]]
+name = "{name}"
+role = "physio"
+devices = ["*"]
+"""
+
+
+class Bed(NamedTuple):
+    """An emulated stimulator: its id, which is also its serial port's name, and its back door."""
+
+    device: str
+    port: Path
+    control: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything that runs, and where it is."""
+
+    folder: Path
+    port: int
+    beds: dict[str, Bed]
+
+    @property
+    def config(self) -> Path:
+        """The service's settings."""
+        return self.folder / "stimwarden.toml"
+
+    @property
+    def ledger(self) -> Path:
+        """The service's ledger."""
+        return self.folder / "ledger.db"
+
+    def client(self, principal: str) -> Client:
+        """Make a client of the service."""
+        return Client(HOST, self.port, site=NAME, principal=principal)
+
+
+async def opened(
+    family: Family,
+    folder: Path,
+    served: Sequence[str],
+    others: Sequence[str],
+    people: Sequence[str],
+    prescriptions: Sequence[Prescription],
+) -> Site:
+    """Start a broker, a stimulator of each name, and a service of the `served` ones. Raises ChildError."""
+    beds = {name: Bed(name, folder / name, folder / f"{name}.control") for name in (*served, *others)}
+    site = Site(folder, free_port(), beds)
+    write_files(site, served, people)
+    clinic = Clinic(site.ledger, may_create=True)
+    for rx in prescriptions:
+        clinic.add(rx, clock.now().wall_ms)
+    await family.start("broker", leashed("iotcore", "--config", str(folder / "broker.toml"), "--log-level", "CRITICAL"))
+    stimulators = [await family.start(bed.device, emulator(bed.port, bed.control, bed.device)) for bed in beds.values()]
+    await family.while_alive(listening(site.port))
+    await asyncio.gather(*(stimulator.said("ready") for stimulator in stimulators))
+    await family.start("service", leashed("controller.cli", "serve", "--config", str(site.config)))
+    await family.while_alive(idle(site, served, people[0]))
+    return site
+
+
+def write_files(site: Site, served: Sequence[str], people: Sequence[str]) -> None:
+    """Write the settings of broker and service."""
+    texts = {
+        "broker.toml": BROKER.format(host=HOST, port=site.port),
+        "stimwarden.toml": SERVICE.format(site=NAME, host=HOST, port=site.port)
+        + "".join(DEVICE.format(id=name) for name in served),
+        "principals.toml": "".join(PRINCIPAL.format(name=name) for name in people),
+    }
+    for name, text in texts.items():
+        (site.folder / name).write_text(text, encoding="utf-8")
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+async def listening(port: int) -> None:
+    """Wait until somebody listens on a port. Raises ChildError."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                with suppress(OSError):
+                    _, writer = await asyncio.open_connection(HOST, port)
+                    writer.close()
+                    return
+                await asyncio.sleep(0.05)
+    raise ChildError(f"the broker did not listen within {PATIENCE_S:g} s")
+
+
+async def idle(site: Site, devices: Sequence[str], principal: str) -> None:
+    """Wait until the service answers and has every device on its line. Raises ChildError, BrokerError."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S), site.client(principal) as client:
+            while True:
+                # What is asked before the service listens is lost, and asked again.
+                with suppress(NoAnswerError):
+                    known = (await client.ask(devices[0], "service.status", timeout_s=ANSWER_S)).details
+                    if all(known.get(f"{device}.phase") == "idle" for device in devices):
+                        return
+                await asyncio.sleep(0.05)
+    raise ChildError(f"the service did not have {', '.join(devices)} ready within {PATIENCE_S:g} s")

@@ -1,0 +1,240 @@
+"""The desk behind the door.
+
+Hands on what arrives from the broker. Every message gets one outcome; a stop goes before all else.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from safety.effects import Answer
+from safety.effects import Event as Told
+from safety.messages import Asked, Command, Event, Expect, Now, Renew, Stop
+from safety.prescription import Prescription
+from safety.state import Station
+
+from .chain import JournalError
+from .contract import codes
+from .contract.accept import Accepted, Asker, Door, Inquiry, Refusal, Repeat, StopNow
+from .contract.answers import AnswerMessage
+from .contract.envelope import Arrival, RefusedError, Resolver, utc_text
+from .contract.topics import ALL
+from .identity import Ration, Seen
+from .journal import Journal
+from .store.clinic import Clinic
+from .store.tables import LedgerUnavailableError
+from .voice import Voice
+
+log = structlog.get_logger()
+
+SERVICE = "service"
+"""Who stops the devices when the service ends, or cannot make out who asked."""
+REPORT_S = 10.0
+"""How often refusals that were not answered are told (MQTT API: one summary a principal in 10 s)."""
+
+
+class Post(Protocol):
+    """A station, as far as the desk knows it."""
+
+    station: Station
+
+    def post(self, event: Event) -> None:
+        """Step through this event now."""
+
+
+def forget(_answer: bytes) -> None:
+    """Keep no answer: a renewal is not worth a record, and a stop that comes again is obeyed again."""
+
+
+class Desk:
+    """What the broker calls."""
+
+    def __init__(
+        self,
+        door: Door,
+        journal: Journal,
+        voice: Voice,
+        actors: Mapping[str, Post],
+        boot_id: str,
+        clock: Callable[[], Now],
+    ) -> None:
+        self._door = door
+        self._journal = journal
+        self._voice = voice
+        self._actors = actors
+        self._boot_id = boot_id
+        self._clock = clock
+        self._ration = Ration(door.principals)
+        self._is_draining = False
+
+    def on_stop(self, arrival: Arrival) -> None:
+        """Stop, at once; what was wrong with the message is told afterwards."""
+        try:
+            self.on_command(arrival)
+        except Exception:
+            # A mistake of ours must not keep a stop from anybody: which device was meant is not worth a second look.
+            self.stop_all()
+            raise
+
+    def on_command(self, arrival: Arrival) -> None:
+        """Judge a message at the door and hand it on."""
+        now = self._clock()
+        match self._door.accept(arrival, now):
+            case StopNow() as stop:
+                self._stop(stop, now)
+            case Accepted() as accepted:
+                self._accept(accepted, now)
+            case Refusal() as refusal:
+                self._refuse(refusal, now)
+            case Repeat(asker=asker, answer=answer) if answer is not None:
+                self._voice.send(asker, answer)
+            case Inquiry(asker=asker):
+                self._status(asker, now)
+
+    def on_up(self) -> None:
+        """Hear that stops and commands can be heard, and answers sent."""
+        log.info("service.ready", boot_id=self._boot_id, devices=sorted(self._actors))
+
+    def on_down(self, why: str) -> None:
+        """Hear that the broker is away; claims that are not renewed will pause what runs (M05)."""
+        log.warning("service.deaf", why=why)
+
+    def on_conflict(self, boot_id: str) -> None:
+        """Hear that another service bears our name; our devices stay ours by their locked ports."""
+        log.error("service.conflict", other_boot_id=boot_id)
+
+    def _stop(self, stop: StopNow, now: Now) -> None:
+        everywhere = stop.asker.device == ALL
+        devices = list(self._actors) if everywhere else [stop.asker.device]
+        for device in devices:
+            self._voice.expect(device, stop.asker._replace(device=device), forget)
+            self._actors[device].post(Asked(stop.command))
+        if everywhere:
+            details = (("devices", len(devices)),)
+            answer = Answer(command=stop.command, status="succeeded", code="OK", details=details)
+            self._voice.send(stop.asker, AnswerMessage.of(answer, boot_id=self._boot_id, now=now).to_bytes())
+        if stop.irregular:
+            log.warning("stop.irregular", code=stop.irregular, principal=stop.asker.principal)
+            details_of = (("principal", stop.asker.principal),)
+            for device in devices:
+                event = Told(kind="alarm.raised", code=stop.irregular, priority="medium", details=details_of)
+                self._voice.event(device, event, now)
+
+    def _accept(self, accepted: Accepted, now: Now) -> None:
+        asker, command = accepted.asker, accepted.command
+        if self._is_draining:
+            self._refuse(Refusal(asker, "SYS.DRAINING"), now)
+            return
+        keep = forget
+        if not isinstance(command.wish, Renew):
+            try:
+                self._journal.remember(command.principal, command.id, accepted.digest, None, now)
+            except JournalError:
+                self._refuse(Refusal(asker, "SYS.AUDIT_UNWRITABLE"), now)
+                return
+            keep = partial(self._keep, command.principal, command.id, accepted.digest)
+        self._voice.expect(asker.device, asker, keep)
+        self._actors[asker.device].post(Asked(command))
+
+    def _keep(self, principal: str, command_id: str, digest: str, answer: bytes) -> None:
+        try:
+            self._journal.remember(principal, command_id, digest, answer.decode(), self._clock())
+        except JournalError as error:
+            log.error("answer.not_kept", principal=principal, error=str(error))
+
+    def _refuse(self, refusal: Refusal, now: Now) -> None:
+        # What is beyond the ration is counted only: a flood of junk must fill neither the broker nor the disk.
+        if self._ration.allows(refusal.asker.principal, now):
+            log.info("command.refused", code=refusal.code, principal=refusal.asker.principal)
+            message = AnswerMessage.refusing(refusal, boot_id=self._boot_id, now=now)
+            self._voice.send(refusal.asker, message.to_bytes())
+
+    def _status(self, asker: Asker, now: Now) -> None:
+        details: dict[str, int | str] = {"devices": len(self._actors)}
+        for device, actor in self._actors.items():
+            holder = actor.station.holder
+            details[f"{device}.phase"] = actor.station.phase.value
+            details[f"{device}.claimed_by"] = holder.principal if holder else ""
+            details[f"{device}.latches"] = len(actor.station.latches)
+        message = AnswerMessage(
+            command_id=asker.command_id,
+            status="succeeded",
+            code="OK",
+            text=codes.text("OK"),
+            details=details,
+            boot_id=self._boot_id,
+            at=utc_text(now.wall_ms),
+        )
+        self._voice.send(asker, message.to_bytes())
+
+    def drain(self) -> None:
+        """Stop every device because the service ends, and let nothing begin any more."""
+        self._is_draining = True
+        self.stop_all()
+
+    def stop_all(self) -> None:
+        """Stop every device in the service's own name."""
+        now = self._clock()
+        for device, actor in self._actors.items():
+            command = Command(
+                id="",
+                principal=SERVICE,
+                role="",
+                issued_wall_ms=now.wall_ms,
+                expires_wall_ms=now.wall_ms,
+                retained=False,
+                expect=Expect(),
+                wish=Stop(),
+            )
+            actor.post(Asked(command))
+            log.info("device.stopping", device=device)
+
+    def answer_orphans(self) -> None:
+        """Answer, for good, the commands that had begun when the service ended without a word."""
+        now = self._clock()
+        for principal, command_id in self._journal.unanswered():
+            known = self._journal.recall(principal, command_id)
+            if known is None:
+                continue
+            message = AnswerMessage(
+                command_id=command_id,
+                status="failed",
+                code="SYS.RESTARTED",
+                text=codes.text("SYS.RESTARTED", "failed"),
+                boot_id=self._boot_id,
+                at=utc_text(now.wall_ms),
+            )
+            self._journal.remember(principal, command_id, known[0], message.to_bytes().decode(), now)
+
+    async def report(self) -> None:
+        """Tell now and then how many refusals were not answered, until cancelled."""
+        while True:
+            await asyncio.sleep(REPORT_S)
+            for event in self._ration.report():
+                log.warning("commands.unanswered", **dict(event.details))
+
+
+def library(clinic: Clinic) -> Resolver:
+    """Give the door's prescriptions: the clinic's; while they cannot be read, the door refuses in words."""
+
+    def find(ref: str) -> Prescription | None:
+        try:
+            return clinic.get(ref)
+        except LedgerUnavailableError as error:
+            log.error("prescriptions.unavailable", error=str(error))
+            raise RefusedError("DOSE.LEDGER_UNAVAILABLE") from error
+
+    return find
+
+
+def memory(journal: Journal) -> Callable[[str, str], Seen | None]:
+    """Give the door's memory of commands: the journal's."""
+
+    def seen(principal: str, command_id: str) -> Seen | None:
+        known = journal.recall(principal, command_id)
+        return None if known is None else Seen(known[0], known[1].encode() if known[1] is not None else None)
+
+    return seen

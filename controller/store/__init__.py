@@ -1,0 +1,1 @@
+"""What is kept across sessions: the dose ledger."""

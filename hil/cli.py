@@ -1,0 +1,63 @@
+"""`stimwarden-hil`: the bench as a program of its own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def bench() -> None:
+    """An emulated stimulator on an emulated body, with a scope on the electrodes and a fault for every hazard."""
+
+
+@app.command()
+def faults() -> None:
+    """Print the table of faults."""
+    from hil.start import print_faults  # noqa: PLC0415 - --help answers before the rooms are opened
+
+    print_faults()
+
+
+@app.command()
+def emulate(
+    link: Annotated[Path, typer.Option(help="Symbolic link to make: the serial port of the device.")],
+    control: Annotated[Path | None, typer.Option(help="Unix socket to make: the back door.")] = None,
+    device: Annotated[str, typer.Option(help="Which device: native.")] = "native",
+    channels: Annotated[int, typer.Option(help="How many, 1 to 8.")] = 2,
+    serial: Annotated[str, typer.Option(help="Serial number, at most 16 ASCII characters.")] = "EMU-0001",
+    clinical: Annotated[bool, typer.Option("--clinical", help="Hide that this is an emulator.")] = False,
+    body: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Setting of all bodies, or of one: 1.contact=0.8")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of faults that act by chance.")] = 0,
+    until_eof: Annotated[bool, typer.Option("--until-eof", help="End when standard input ends.")] = False,
+) -> None:
+    """Serve an emulated stimulator until SIGTERM or SIGINT; prints one line: ready, and a JSON object."""
+    from hil import start  # noqa: PLC0415 - --help answers before the rooms are opened
+    from hil.settings import BadSetting  # noqa: PLC0415
+    from hil.wire import InUse  # noqa: PLC0415
+
+    if device != "native":
+        raise typer.BadParameter(f"device={device!r}: expected native")
+    try:
+        identity = start.identity(serial, channels, clinical=clinical)
+        bodies = start.skins(body or [], channels)
+    except BadSetting as bad:
+        raise typer.BadParameter(str(bad)) from bad
+    try:
+        start.run(identity, bodies, link, control, seed=seed, until_eof=until_eof)
+    except (InUse, OSError) as error:
+        typer.echo(f"stimwarden-hil: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def main() -> None:
+    """Run the program."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

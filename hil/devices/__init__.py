@@ -1,0 +1,1 @@
+"""Emulated stimulators, written from the protocol documents alone."""

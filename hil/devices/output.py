@@ -1,0 +1,114 @@
+"""The output stage of an emulated stimulator: from the picture it was told to the current in the body.
+
+    train -> DAC -> sense resistor -> [over-delivery] -> relay -> body -> scope
+
+What a device can measure of itself is what its sense resistor sees; only the scope sees the rest of the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hil.body import Body, Pulse
+from hil.knob import Knob
+from hil.scope import Scope
+
+
+class Train(NamedTuple):
+    """A symmetric, biphasic, rectangular pulse train on one channel."""
+
+    channel: int
+    ua: int
+    width_us: int
+    gap_us: int
+    period_us: int
+
+
+class Sensed(NamedTuple):
+    """One pulse at the sense resistor: peak and end of the first phase, absolute charge of both."""
+
+    peak_ua: int
+    end_ua: float
+    end_mv: float
+    charge_pc: int
+
+
+class OutputStage:
+    """Gives the pulses of a picture at their times, whoever told it so."""
+
+    def __init__(self, bodies: Sequence[Body], scope: Scope, compliance_mv: int) -> None:
+        self.dac_gain = [Knob(1.0) for _ in bodies]
+        self.over_delivery = [Knob(1.0) for _ in bodies]
+        self.second_phase = [Knob(1.0) for _ in bodies]
+        self.relay_closed = True
+        self._bodies = bodies
+        self._scope = scope
+        self._compliance_mv = compliance_mv
+        self._told: tuple[Train, ...] = ()
+        self._trains: dict[int, Train] = {}
+        self._next_us: dict[int, int] = {}
+        self._stuck = 0
+
+    def show(self, trains: Sequence[Train], now_us: int) -> None:
+        """Give this picture from now on; a channel that runs keeps its rhythm, one that starts does so at once."""
+        self._told = tuple(trains)
+        if not (self._stuck and self._trains):
+            self._follow(now_us)
+
+    def stick(self) -> None:
+        """Hold the picture that is shown, or the first one that comes."""
+        self._stuck += 1
+
+    def unstick(self, now_us: int) -> None:
+        """Undo one `stick`; after the last one the stage shows what it was told meanwhile."""
+        self._stuck -= 1
+        if not self._stuck:
+            self._follow(now_us)
+
+    @property
+    def is_live(self) -> bool:
+        """True while pulses are given, whatever the device believes."""
+        return bool(self._trains)
+
+    def due(self) -> tuple[int, Train] | None:
+        """The next pulse: when, and of which train."""
+        if not self._next_us:
+            return None
+        at_us, channel = min((at_us, channel) for channel, at_us in self._next_us.items())
+        return at_us, self._trains[channel]
+
+    def step(self, at_us: int, train: Train) -> Sensed:
+        """Give the pulse that is due and set the time of the one after it."""
+        self._next_us[train.channel] = at_us + train.period_us
+        return self.give(at_us, train)
+
+    def give(self, at_us: int, train: Train) -> Sensed:
+        """Give one pulse now, outside any rhythm."""
+        index = train.channel - 1
+        if not self.relay_closed:
+            return Sensed(0, 0.0, float(self._compliance_mv), 0)
+        ua = train.ua * self.dac_gain[index].value
+        seen = delivered = self._through(index, at_us, train, ua)
+        gain = self.over_delivery[index].value
+        if gain != 1.0:
+            delivered = self._through(index, at_us, train, ua * gain)
+        self._scope.record(train.channel, at_us, delivered)
+        first = seen.first
+        charge_pc = round((first.charge_nc + seen.second.charge_nc) * 1000)
+        return Sensed(round(first.peak_ua), first.end_ua, first.end_mv, charge_pc)
+
+    def _through(self, index: int, at_us: int, train: Train, ua: float) -> Pulse:
+        second_us = train.width_us * self.second_phase[index].value
+        return self._bodies[index].pulse(
+            at_us,
+            ua,
+            width_us=train.width_us,
+            gap_us=train.gap_us,
+            second_us=second_us,
+            compliance_mv=self._compliance_mv,
+        )
+
+    def _follow(self, now_us: int) -> None:
+        self._trains = {train.channel: train for train in self._told}
+        self._next_us = {channel: self._next_us.get(channel, now_us) for channel in self._trains}

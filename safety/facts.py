@@ -1,0 +1,358 @@
+"""What has happened: the journal's and the device's words, and what they change."""
+
+from collections.abc import Callable
+
+from safety.effects import Closing, Probe, Settlement, Silence
+from safety.impedance import Span, median, observe
+from safety.messages import (
+    Booted,
+    Committed,
+    Denied,
+    DeviceDown,
+    DeviceState,
+    DeviceUp,
+    EntryKind,
+    Flaw,
+    Garbled,
+    Heard,
+    Latch,
+    PatientStop,
+    Probed,
+    Status,
+)
+from safety.rules import monitor
+from safety.rules.gate import g20
+from safety.rules.views import Look, Noise, Skin, Word
+from safety.state import Device, Phase, Purpose, Reading, Session, Stopping, Waiting
+from safety.turn import ENERGISED, Turn
+from safety.verdict import Clear, Reason, Scope, Severity
+from safety.wishes import arm_device, probe_train, record, run
+
+FLAWS_MS = 1_000
+ARMING = (Purpose.ARMED, Purpose.REARMED)
+"""The device has been sent an Arm and its answer is awaited."""
+STILL = (DeviceState.STOPPED, DeviceState.CUT)
+
+# The journal
+
+
+def booted(turn: Turn, event: Booted) -> None:
+    """Begin with what the journal remembers; a session that was open is over, and counts as delivered."""
+    count = turn.station.tally._replace(next_id=event.next_id)
+    turn.next_id = max(event.next_id, 1)
+    turn.station = turn.station._replace(boot_id=event.boot_id, latches=event.latches, tally=count)
+    if not event.open_session:
+        return
+    crash = Latch(turn.new_id(), Scope.SESSION, "X6", Clear.NEW_SESSION, "", turn.now.wall_ms)
+    turn.station = turn.station._replace(latches=(*event.latches, crash))
+    turn.note(EntryKind.LATCH, crash)
+    turn.note(EntryKind.SETTLE, Settlement(session=event.open_session, evidence="reservation", charged=()))
+    turn.note(EntryKind.CLOSE, Closing(session=event.open_session, outcome="crashed", rule="X6"))
+    reasons = (Reason("X6", Severity.STOP, "SYS.RESTARTED"),)
+    turn.tell("session.stopped", "medium", reasons, session_id=event.open_session)
+
+
+def committed(turn: Turn, event: Committed) -> None:
+    """A permission is durable: now it may be used, if nothing has happened meanwhile."""
+    waiting, session = turn.station.waiting, turn.station.session
+    if waiting is None or waiting.entry != event.entry or session is None:
+        return
+    if waiting.purpose is Purpose.CHECK_PERMIT:
+        probe_next(turn, waiting, waiting.channels)
+    elif waiting.purpose is Purpose.ARM_PERMIT:
+        turn.station = turn.station._replace(session=session._replace(permit=waiting.permit))
+        arm_device(turn, waiting.command, Purpose.ARMED, waiting.permit)
+    elif turn.station.holds:
+        turn.drop_waiting(turn.station.holds[0].reason.code)
+    else:
+        rise(turn, waiting, session)
+
+
+def rise(turn: Turn, waiting: Waiting, session: Session) -> None:
+    """Let the set-point rise inside its new permit."""
+    settings = tuple(
+        setting._replace(setpoint_ua=waiting.setpoint_ua, raised_ms=turn.now.mono_ms)
+        if setting.plan.channel in waiting.channels
+        else setting
+        for setting in session.settings
+    )
+    old = session.permit
+    # A rise asks for more current, never for more time: what the device is told stays inside the permit that it names.
+    permit = waiting.permit._replace(id=old.id, ends_mono_ms=old.ends_mono_ms) if old else waiting.permit
+    turn.station = turn.station._replace(session=session._replace(settings=settings, permit=permit), waiting=None)
+    record(turn, waiting.command, session.id, f"channel={waiting.channels[0]} setpoint_ua={waiting.setpoint_ua}")
+    turn.answer(waiting.command, "succeeded", setpoint_ua=waiting.setpoint_ua)
+
+
+def denied(turn: Turn, event: Denied) -> None:
+    """The ledger or the journal said no: the wish is refused with its reasons."""
+    waiting, session = turn.station.waiting, turn.station.session
+    if waiting is None or waiting.entry != event.entry:
+        return
+    if waiting.purpose is Purpose.ARM_PERMIT and session is not None:
+        session = session._replace(course=session.course._replace(armed_ms=0))
+    turn.station = turn.station._replace(waiting=None, session=session)
+    turn.refuse(waiting.command, *event.reasons)
+
+
+# The line
+
+
+def device_up(turn: Turn, event: DeviceUp) -> None:
+    """A device was identified and says that it is stopped.
+
+    A session that was in doubt closes, at its full reservation.
+    """
+    if turn.station.session is not None and turn.station.phase is not Phase.UNCERTAIN:
+        turn.stop((Reason("M30", Severity.STOP, "DEV.RESET"),))
+    in_doubt(turn)
+    station, now_ms = turn.station, turn.now.mono_ms
+    beat = station.beat._replace(heard_ms=now_ms, sent_ms=now_ms, unanswered=0)
+    device = Device(event.identity, event.caps, event.status)
+    turn.station = station._replace(device=device, beat=beat)
+    if turn.station.phase is Phase.OFFLINE:
+        turn.station = turn.station._replace(phase=Phase.IDLE)
+    config = station.config
+    if event.identity.model not in config.models or event.identity.emulator is not config.emulator:
+        turn.latch((Reason("G23", Severity.LOCK, "RX.DEVICE_MISMATCH"),))
+    turn.tell(
+        "device.online", model=event.identity.model, serial=event.identity.serial, firmware=event.identity.firmware
+    )
+    if event.status.state in STILL:
+        confirm(turn)
+
+
+def device_down(turn: Turn, event: DeviceDown) -> None:
+    """The line is gone: what flowed is in doubt until the device speaks again."""
+    station = turn.station
+    reasons = (Reason("M04", Severity.STOP, "DEV.LOST"),)
+    turn.station = station._replace(device=None)
+    if station.session is not None:
+        turn.stop(reasons)
+    in_doubt(turn)
+    turn.tell("device.lost", "medium" if station.session else "low", reasons, why=event.why)
+    if turn.station.session is None:
+        turn.station = turn.station._replace(phase=Phase.OFFLINE)
+
+
+def in_doubt(turn: Turn) -> None:
+    """A stop that is under way can no longer be charged by what the device has counted."""
+    if turn.station.stopping is not None:
+        turn.station = turn.station._replace(stopping=turn.station.stopping._replace(evidence="reservation"))
+
+
+def heard(turn: Turn, event: Heard) -> None:
+    """The device has spoken: take in what it says, then judge it."""
+    station, status = turn.station, event.status
+    device = station.device
+    if device is None:
+        return
+    beat = station.beat
+    answers = beat.unanswered in {0, event.grant}
+    unanswered = 0 if event.grant == beat.unanswered else beat.unanswered
+    turn.station = station._replace(
+        device=Device(device.identity, device.caps, status),
+        beat=beat._replace(heard_ms=turn.now.mono_ms, unanswered=unanswered),
+    )
+    reasons = words(turn, device, status) + look(turn, event, answers)
+    granted = turn.station.phase is Phase.RUNNING or turn.station.stopping is not None
+    stray = None if granted else monitor.m29_stray(event.samples)
+    if stray is not None:
+        cut_off(turn, stray)
+    elif reasons:
+        turn.judge(reasons)
+        if any(reason.rule == "M30" for reason in reasons):
+            in_doubt(turn)
+    elif status.state in STILL:
+        confirm(turn)
+    waiting = turn.station.waiting
+    if waiting is None or waiting.purpose not in ARMING or waiting.grant != event.grant:
+        return
+    if status.state is DeviceState.ARMED:
+        armed(turn, waiting)
+
+
+def cut_off(turn: Turn, reason: Reason) -> None:
+    """Current flows that nobody granted, and the device says that it is stopped: only its relay is left."""
+    turn.effects.append(Silence(cut=True))
+    stopping = Stopping(turn.now.mono_ms, 3, True, True, "stopped", reason.rule, "reservation")
+    turn.station = turn.station._replace(stopping=stopping)
+    turn.tell("alarm.raised", "high", (reason,))
+    turn.stop((reason,))
+
+
+def words(turn: Turn, device: Device, status: Status) -> tuple[Reason, ...]:
+    """Judge what the device says of itself."""
+    station, waiting = turn.station, turn.station.waiting
+    word = Word(device.caps, device.status, status, station.config.general)
+    if station.phase is Phase.UNCERTAIN:
+        if monitor.m30(word) is not None:
+            in_doubt(turn)
+        return ()
+    rules: list[Callable[[Word], Reason | None]] = []
+    if station.phase in ENERGISED:
+        rules += monitor.WORD
+    else:
+        rules += monitor.WORD_STILL if station.session is not None else ()
+        arming = waiting is not None and waiting.purpose in ARMING
+        rules += monitor.WORD_UNGRANTED if station.stopping is None and not arming else ()
+    return tuple(found for judge in rules if (found := judge(word)) is not None)
+
+
+def look(turn: Turn, event: Heard, answers: bool) -> tuple[Reason, ...]:
+    """Take in the readback of every channel, and judge it while the session runs."""
+    session, device = turn.station.session, turn.station.device
+    if session is None or device is None or not event.samples:
+        return ()
+    mine = session.permit is not None and event.status.permit == session.permit.id
+    samples = {sample.channel: sample for sample in event.samples}
+    running = turn.station.phase is Phase.RUNNING
+    channels, seen_nc, reasons = [], [], []
+    for setting, channel, seen in zip(session.settings, session.channels, session.course.seen_nc, strict=True):
+        sample = samples.get(setting.plan.channel)
+        if sample is None:
+            channels.append(channel)
+            seen_nc.append(seen)
+            continue
+        seen_nc.append(max(seen, sample.charge_nc) if mine else seen)
+        if not running:
+            channels.append(channel)
+            continue
+        span = Span(channel.low_ua, channel.high_ua, setting.setpoint_ua, device.caps.accuracy_ppm)
+        contact = observe(channel.contact, sample, span, turn.now.mono_ms)
+        view = Look(
+            setting,
+            channel.train,
+            channel.low_ua,
+            sample,
+            channel.contact,
+            contact,
+            session.limits,
+            device.caps,
+            answers and event.status.state not in STILL,
+        )
+        reasons += [found for judge in monitor.HEARD if (found := judge(view)) is not None]
+        ua = channel.train.ua if channel.train else 0
+        low_ua, high_ua = (ua, ua) if answers else (channel.low_ua, channel.high_ua)
+        channels.append(channel._replace(low_ua=low_ua, high_ua=high_ua, contact=contact))
+    course = session.course._replace(seen_nc=tuple(seen_nc))
+    turn.station = turn.station._replace(session=session._replace(course=course, channels=tuple(channels)))
+    return tuple(reasons)
+
+
+def confirm(turn: Turn) -> None:
+    """The device says that its output is off: a stop that was under way is done."""
+    stopping = turn.station.stopping
+    if stopping is None:
+        return
+    waited_ms = turn.now.mono_ms - stopping.since_ms
+    turn.station = turn.station._replace(stopping=None)
+    turn.tell("stop.confirmed", waited_ms=waited_ms)
+    if stopping.cut and not stopping.alarmed:
+        reasons = (Reason("M29", Severity.LOCK, "DEV.STOP_UNCONFIRMED", 0, waited_ms, monitor.CUT_MS, "ms"),)
+        turn.tell("alarm.raised", "high", reasons)
+        turn.latch(reasons)
+        if turn.station.session is not None and turn.station.phase is not Phase.UNCERTAIN:
+            turn.stop(reasons)
+            return
+    if turn.station.phase is Phase.UNCERTAIN:
+        # What was applied after a stop that was not obeyed at once, nobody has counted.
+        uncounted = stopping.evidence == "applied" and stopping.tries > 1
+        turn.close(stopping.outcome, stopping.rule, "reservation" if uncounted else stopping.evidence)
+
+
+def armed(turn: Turn, waiting: Waiting) -> None:
+    """The device has taken the envelope: armed for the first time, or again after a pause."""
+    session = turn.station.session
+    if session is None:
+        return
+    if waiting.purpose is Purpose.REARMED:
+        course = session.course._replace(since_resume_ms=0, rest_from_ms=0)
+        run(turn, waiting.command, session._replace(course=course), "session.resumed")
+        return
+    course = session.course._replace(armed_ms=turn.now.mono_ms)
+    turn.station = turn.station._replace(
+        phase=Phase.ARMED, waiting=None, session=session._replace(course=course),
+        beat=turn.station.beat._replace(tick_ms=turn.now.mono_ms),
+    )  # fmt: skip
+    turn.answer(waiting.command, "succeeded", session_id=session.id)
+    turn.tell("session.armed", session_id=session.id)
+
+
+# The skin
+
+
+def probe_next(turn: Turn, waiting: Waiting, channels: tuple[int, ...]) -> None:
+    """Give the next test pulse."""
+    session = turn.station.session
+    if session is None:
+        return
+    grant = turn.grant(waiting.permit.id)
+    turn.effects.append(Probe(grant, probe_train(session, channels[0])))
+    turn.station = turn.station._replace(
+        waiting=waiting._replace(
+            purpose=Purpose.PROBES, entry=0, grant=grant.seq, channels=channels, since_ms=turn.now.mono_ms
+        ),
+        beat=turn.station.beat._replace(unanswered=grant.seq, sent_ms=turn.now.mono_ms),
+    )
+
+
+def probed(turn: Turn, event: Probed) -> None:
+    """A test pulse was measured: keep the reading, go on to the next, answer after the last."""
+    station = turn.station
+    waiting, session, device = station.waiting, station.session, station.device
+    if waiting is None or session is None or device is None or waiting.purpose is not Purpose.PROBES:
+        return
+    if (waiting.grant, waiting.channels[0]) != (event.grant, event.channel):
+        return
+    now_ms = turn.now.mono_ms
+    old = next((reading for reading in session.readings if reading.channel == event.channel), None)
+    ohms = (*(old.ohms if old else ()), event.ohm)
+    others = tuple(reading for reading in session.readings if reading.channel != event.channel)
+    session = session._replace(readings=(*others, Reading(event.channel, ohms, now_ms)))
+    beat = station.beat._replace(unanswered=0, heard_ms=now_ms)
+    turn.station = station._replace(session=session, beat=beat)
+    if waiting.channels[1:]:
+        probe_next(turn, waiting, waiting.channels[1:])
+        return
+    turn.station = turn.station._replace(waiting=None)
+    found = []
+    details: dict[str, int | str] = {}
+    for reading in session.readings:
+        setting = next(s for s in session.settings if s.plan.channel == reading.channel)
+        details[f"ohm_{reading.channel}"] = median(reading.ohms)
+        reason = g20(Skin(setting, reading, session.limits, device.caps, session.rx, now_ms))
+        found += [reason] if reason else []
+    turn.answer(waiting.command, "succeeded", found[0].code if found else "OK", tuple(found), **details)
+    turn.tell("impedance.measured", "low" if found else "none", tuple(found), session_id=session.id, **details)
+
+
+# What is wrong
+
+
+def garbled(turn: Turn, event: Garbled) -> None:
+    """The device sent something wrong, or refused."""
+    station, now_ms = turn.station, turn.now.mono_ms
+    times = (*(at for at in station.beat.flaws if now_ms - at < FLAWS_MS), now_ms)
+    mine = event.grant != 0 and event.grant == station.beat.unanswered
+    # In RUNNING the frame stays unanswered: what the device has in force is in doubt until it answers a new one.
+    freed = mine and station.phase is not Phase.RUNNING
+    beat = station.beat._replace(flaws=times, unanswered=0 if freed else station.beat.unanswered)
+    turn.station = station._replace(beat=beat)
+    waiting = station.waiting
+    if waiting is not None and event.grant != 0 and waiting.grant == event.grant and event.flaw is Flaw.REFUSED:
+        turn.drop_waiting("DEV.NAK")
+    if station.session is None or station.phase is Phase.UNCERTAIN:
+        return
+    energising = mine and station.phase in ENERGISED
+    found = monitor.m26(Noise(event.flaw, times, energising))
+    if found is not None:
+        turn.judge((found,))
+
+
+def patient_stop(turn: Turn, _event: PatientStop) -> None:
+    """The patient has stopped it; without a session there is nothing to end, but silence costs nothing."""
+    if turn.station.session is not None:
+        turn.stop((Reason("M23", Severity.STOP, "SES.PATIENT_STOP"),))
+    else:
+        turn.effects.append(Silence(cut=False))

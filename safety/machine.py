@@ -1,0 +1,320 @@
+"""The heart: `step(station, event, now)` says what the station becomes and what shall be done.
+
+A station is one device, at most one session, one patient. It rests in one of these phases:
+
+OFFLINE     no device is known on the line. Only the claim, a clear and a stop are heard.
+IDLE        a device is there and its output is off; there is no session.
+PREPARED    a session is open: patient, prescription and a snapshot of limits. The skin is measured here.
+CALIBRATING (reserved: thresholds are found under a held button.)
+ARMED       the permit is durable, the dose is reserved, the device has taken its envelope; no current yet.
+RUNNING     the programme plays; every tick asks the monitor rules, and only a step that they leave quiet drives or
+feeds.
+PAUSED      zero, latched where a rule paused; it resumes from zero, by ramp, for the rest of the dose.
+UNCERTAIN   a stop was sent and the device has not yet said that its output is off. Nothing is settled, nothing but a
+stop is obeyed (and a
+            claim or a clear); it ends with the device's word, or with a qualified clear, which charges the whole
+            reservation.
+
+The way up is one step at a time, and each step that could let current flow first commits its permission:
+
+    IDLE -prepare-> PREPARED -check-> PREPARED -arm-> ARMED -start-> RUNNING -(therapy played)-> UNCERTAIN -(device:
+    off)-> IDLE
+                                                                   RUNNING -pause-> PAUSED -resume-> RUNNING
+
+The way down is open everywhere: a stop of any kind leads to UNCERTAIN (or straight to IDLE where nothing was
+energised), a lost line to UNCERTAIN
+and from there to OFFLINE or IDLE. Which wish is legal in which phase is the table `ALLOWED` in wishes.py. STOPPED is
+no phase: it is IDLE with a latch.
+
+Time comes in with each event. Ticks that were missed are not replayed. No step holds both a Commit and an energising
+effect.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from safety.dose import begin, play
+from safety.effects import Arm, Ask, Commit, Drive, Effect, Feed, Note, Probe, Silence, Tell
+from safety.facts import (
+    booted,
+    committed,
+    denied,
+    device_down,
+    device_up,
+    garbled,
+    heard,
+    patient_stop,
+    probed,
+)
+from safety.messages import (
+    Asked,
+    Booted,
+    Committed,
+    Config,
+    Denied,
+    DeviceDown,
+    DeviceUp,
+    Event,
+    Garbled,
+    Heard,
+    Now,
+    PatientStop,
+    Probed,
+    Tick,
+)
+from safety.rules import monitor
+from safety.rules.views import Watch
+from safety.state import QUIET, Beat, Count, Course, Phase, Purpose, Session, Station
+from safety.turn import Turn
+from safety.verdict import Reason, Severity
+from safety.waveform import OFF
+from safety.wishes import asked
+
+IDLE_ASK_MS = 200
+HELD_MS = 2_000
+COMMIT_MS = 5_000
+"""How long a wish waits for the journal before it is given up (engineering default)."""
+
+
+class Step(NamedTuple):
+    """What the station becomes, what shall be done in this order, and when it wants to be woken at the latest."""
+
+    station: Station
+    effects: tuple[Effect, ...]
+    wake_at_ms: int
+
+
+def fresh(config: Config) -> Station:
+    """Make a station that knows nothing yet; Booted tells it what the journal remembers."""
+    return Station(config, "", Phase.OFFLINE, None, None, None, None, None, (), (), QUIET, Count(1, 0))
+
+
+ORDER: Final = {Silence: 0, Tell: 1, Note: 2, Commit: 3, Ask: 4, Arm: 5, Drive: 5, Feed: 5, Probe: 5}
+
+
+def step(station: Station, event: Event, now: Now) -> Step:
+    """Take in one event.
+
+    Never raises for any event that its type allows; any exception is a defect, and the shell stops the output.
+    """
+    turn = Turn(station, now)
+    HANDLERS[type(event)](turn, event)
+    after, tally = turn.station, station.tally
+    changed = differs(station, after)
+    if changed or turn.next_id != tally.next_id:
+        after = after._replace(tally=Count(turn.next_id, tally.version + changed))
+    effects = turn.effects
+    if len(effects) > 1:
+        effects.sort(key=lambda effect: ORDER[type(effect)])
+    return Step(after, tuple(effects), now.mono_ms + station.config.times.tick_ms)
+
+
+def differs(before: Station, after: Station) -> bool:
+    """Tell whether what people see of a station, and a sender may expect, has changed: the state version then rises."""
+    if before.phase is not after.phase or before.latches != after.latches or before.boot_id != after.boot_id:
+        return True
+    if (before.device is None) is not (after.device is None):
+        return True
+    was, now = before.holder, after.holder
+    if was is not now and (was is None or now is None or was.principal != now.principal):
+        return True
+    old, new = before.session, after.session
+    if old is None or new is None:
+        return old is not new
+    if old.settings is new.settings:
+        return False
+    return old.id != new.id or [s.setpoint_ua for s in old.settings] != [s.setpoint_ua for s in new.settings]
+
+
+def tick(turn: Turn, event: Tick) -> None:
+    """Fifty ms have passed (or more: M25 says so)."""
+    if turn.station.stopping is not None:
+        insist(turn)
+    if turn.station.phase is Phase.RUNNING:
+        play_on(turn, event)
+    else:
+        stand_by(turn)
+    if turn.station.holds:
+        kept = tuple(hold for hold in turn.station.holds if turn.now.mono_ms - hold.last_ms <= HELD_MS)
+        turn.station = turn.station._replace(holds=kept)
+    if turn.station.waiting is not None:
+        give_up(turn)
+
+
+def insist(turn: Turn) -> None:
+    """A stop is not confirmed: say it again at 100 and 200 ms, cut at 250, and call somebody at 500 (M29)."""
+    stopping = turn.station.stopping
+    if stopping is None:
+        return
+    waited_ms = turn.now.mono_ms - stopping.since_ms
+    if waited_ms >= monitor.CUT_MS and not stopping.cut:
+        turn.effects.append(Silence(cut=True))
+        stopping = stopping._replace(cut=True, tries=3)
+    elif waited_ms >= stopping.tries * monitor.STOP_AGAIN_MS and stopping.tries < 3:
+        turn.effects.append(Silence(cut=False))
+        stopping = stopping._replace(tries=stopping.tries + 1)
+    found = monitor.m29(waited_ms)
+    if found is not None and not stopping.alarmed:
+        stopping = stopping._replace(alarmed=True)
+        turn.station = turn.station._replace(stopping=stopping)
+        turn.tell("alarm.raised", "high", (found,))
+        turn.latch((found,))
+        if turn.station.session is not None and turn.station.phase is not Phase.UNCERTAIN:
+            turn.stop((found,))
+        return
+    turn.station = turn.station._replace(stopping=stopping)
+
+
+def put(station: Station, session: Session, beat: Beat) -> Station:
+    """Put in place the two groups that change at every tick, and share the rest."""
+    config, boot_id, phase, device, _, holder, waiting, stopping, latches, holds, _, tally = station
+    return Station(config, boot_id, phase, device, session, holder, waiting, stopping, latches, holds, beat, tally)
+
+
+def play_on(turn: Turn, event: Tick) -> None:
+    """Count what was given, ask the rules, and only if they are quiet let the programme go on."""
+    station, now_ms = turn.station, turn.now.mono_ms
+    session, beat = station.session, station.beat
+    if session is None:
+        return
+    late_ms = now_ms - beat.tick_ms
+    course, programme = session.course, session.rx.programme
+    played_ms = course.played_ms + late_ms
+    channels = tuple(
+        [
+            play(channel, setting, programme, played_ms, late_ms)
+            for channel, setting in zip(session.channels, session.settings, strict=True)
+        ]
+    )
+    played = Course(
+        min(played_ms, programme.therapy_ms),
+        course.armed_ms,
+        course.first_run_ms,
+        course.since_resume_ms + late_ms,
+        *course[4:],
+    )
+    session = Session(*session[:6], played, channels)
+    turn.station = station = put(station, session, Beat(now_ms, *beat[1:]))
+    watch = Watch(station, session, session.limits, event.wanted, now_ms, turn.now.wall_ms, late_ms)
+    reasons = [found for judge in monitor.TICK if (found := judge(watch)) is not None]
+    if reasons and turn.judge(tuple(sorted(reasons, key=lambda reason: -reason.severity))):
+        return
+    if played_ms >= programme.therapy_ms:
+        turn.stop((), "completed")
+        return
+    drive(turn, event, late_ms)
+
+
+def drive(turn: Turn, event: Tick, late_ms: int) -> None:
+    """Send the picture if it changed or may not have arrived, else keep it alive.
+
+    Never while a frame is unanswered inside its ack budget.
+    """
+    station, now_ms = turn.station, turn.now.mono_ms
+    session, beat, times = station.session, station.beat, station.config.times
+    permit = session.permit if session is not None else None
+    if session is None or permit is None:
+        return
+    if beat.unanswered and now_ms - beat.sent_ms <= times.ack_ms:
+        if event.wanted != beat.picture:
+            turn.station = put(station, session, beat._replace(held_ms=beat.held_ms + late_ms))
+        return
+    if event.wanted != beat.picture or beat.unanswered:
+        trains = {train.channel: train for train in event.wanted.trains}
+        channels = tuple(
+            [
+                begin(channel, trains.get(setting.plan.channel), late_ms + beat.held_ms)
+                for channel, setting in zip(session.channels, session.settings, strict=True)
+            ]
+        )
+        session = session._replace(channels=channels)
+        grant = turn.grant(permit.id)
+        turn.effects.append(Drive(grant, event.wanted))
+        beat = beat._replace(sent_ms=now_ms, unanswered=grant.seq, picture=event.wanted, held_ms=0)
+    elif now_ms - beat.sent_ms + times.tick_ms // 2 >= times.keep_alive_ms:
+        grant = turn.grant(permit.id)
+        turn.effects.append(Feed(grant))
+        beat = Beat(beat.tick_ms, beat.heard_ms, now_ms, grant.seq, beat.picture, beat.flaws, 0)
+    else:
+        return
+    turn.station = put(station, session, beat)
+
+
+def stand_by(turn: Turn) -> None:
+    """Watch a session that does not run, keep an armed device fed, and otherwise ask the device how it is."""
+    station, now_ms = turn.station, turn.now.mono_ms
+    session, beat, times = station.session, station.beat, station.config.times
+    late_ms = now_ms - beat.tick_ms if beat.tick_ms else times.tick_ms
+    if session is not None and station.phase is Phase.PAUSED and station.stopping is None:
+        rested = [
+            play(channel, setting, session.rx.programme, late_ms, late_ms)
+            for channel, setting in zip(session.channels, session.settings, strict=True)
+        ]
+        session = session._replace(channels=tuple(rested))
+    turn.station = station._replace(session=session, beat=beat._replace(tick_ms=now_ms))
+    if session is not None and station.phase is not Phase.UNCERTAIN:
+        watch = Watch(turn.station, session, session.limits, OFF, now_ms, turn.now.wall_ms, late_ms)
+        rules = {Phase.ARMED: monitor.TICK_ARMED, Phase.PAUSED: monitor.TICK_PAUSED}.get(
+            station.phase, monitor.TICK_PREPARED
+        )
+        reasons = [found for judge in rules if (found := judge(watch)) is not None]
+        if reasons and turn.judge(tuple(sorted(reasons, key=lambda reason: -reason.severity))):
+            return
+        if overdue(turn, session):
+            return
+    if station.device is None or (
+        beat.unanswered and now_ms - beat.sent_ms <= (times.init_ack_ms if station.waiting else times.ack_ms)
+    ):
+        return
+    permit = session.permit if session is not None and station.phase is Phase.ARMED else None
+    if permit is not None and now_ms - beat.sent_ms + times.tick_ms // 2 >= times.keep_alive_ms:
+        grant = turn.grant(permit.id)
+        turn.effects.append(Feed(grant))
+        turn.station = turn.station._replace(beat=turn.station.beat._replace(sent_ms=now_ms, unanswered=grant.seq))
+    elif permit is None and now_ms - beat.sent_ms >= (times.keep_alive_ms if station.stopping else IDLE_ASK_MS):
+        turn.effects.append(Ask())
+        turn.station = turn.station._replace(beat=turn.station.beat._replace(sent_ms=now_ms, unanswered=0))
+
+
+def overdue(turn: Turn, session: Session) -> bool:
+    """End a session that nobody goes on with: armed and not started (G03), or prepared and its claim gone."""
+    station, now_ms = turn.station, turn.now.mono_ms
+    waited_ms = now_ms - session.course.armed_ms
+    if station.phase is Phase.ARMED and waited_ms > session.limits.arm_to_start_ms:
+        turn.stop((Reason("G03", Severity.STOP, "SES.STATE", 0, waited_ms, session.limits.arm_to_start_ms, "ms"),))
+        return True
+    unclaimed = station.holder is None or now_ms > station.holder.expires_ms
+    if station.phase is Phase.PREPARED and unclaimed and station.waiting is None:
+        turn.tell("session.stopped", session_id=session.id)
+        turn.close("abandoned", "", turn.evidence())
+        return True
+    return False
+
+
+def give_up(turn: Turn) -> None:
+    """A wish has waited too long for the journal or the device."""
+    waiting, times = turn.station.waiting, turn.station.config.times
+    if waiting is None:
+        return
+    waited_ms = turn.now.mono_ms - waiting.since_ms
+    if waiting.entry and waited_ms > COMMIT_MS:
+        turn.drop_waiting("SYS.AUDIT_UNWRITABLE")
+    elif not waiting.entry and waited_ms > times.init_ack_ms:
+        turn.drop_waiting("DEV.LOST")
+        if waiting.purpose is not Purpose.PROBES:
+            turn.stop((Reason("M04", Severity.STOP, "DEV.LOST", 0, waited_ms, times.init_ack_ms, "ms"),))
+
+
+HANDLERS: Final[dict[type, Callable[..., None]]] = {
+    Tick: tick,
+    Booted: booted,
+    Asked: asked,
+    DeviceUp: device_up,
+    DeviceDown: device_down,
+    Heard: heard,
+    Probed: probed,
+    Garbled: garbled,
+    Committed: committed,
+    Denied: denied,
+    PatientStop: patient_stop,
+}

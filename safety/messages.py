@@ -1,0 +1,404 @@
+"""Every word the heart can hear: wishes (commands) and facts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, NamedTuple
+
+from safety.limits import Limits, Modality
+from safety.prescription import Prescription
+from safety.times import Times
+from safety.verdict import Clear, Reason, Scope
+from safety.waveform import Picture
+
+
+class Now(NamedTuple):
+    """The time of an event, read once by the shell: boot clock and UTC, in ms."""
+
+    mono_ms: int
+    wall_ms: int
+
+
+class Verb(StrEnum):
+    """What can be asked of a station."""
+
+    CLAIM = "device.claim"
+    RENEW = "device.renew"
+    RELEASE = "device.release"
+    PREPARE = "session.prepare"
+    CHECK = "impedance.check"
+    ARM = "session.arm"
+    START = "session.start"
+    ADJUST = "session.adjust"
+    PAUSE = "session.pause"
+    RESUME = "session.resume"
+    STOP = "session.stop"
+    CLEAR = "latch.clear"
+
+
+# Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take the device for this principal for 5 s."""
+
+    verb: ClassVar[Verb] = Verb.CLAIM
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Keep the claim for another 5 s."""
+
+    verb: ClassVar[Verb] = Verb.RENEW
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give the claim back; a session that runs is paused by it."""
+
+    verb: ClassVar[Verb] = Verb.RELEASE
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Open a session for a patient under a prescription; `rx` is None where the shell knows no such version."""
+
+    verb: ClassVar[Verb] = Verb.PREPARE
+    rx: Prescription | None
+    asked: str
+    patient: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Measure the skin under these channels' pads with test pulses; none named means all of the session."""
+
+    verb: ClassVar[Verb] = Verb.CHECK
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSession:
+    """Reserve the dose, write the permit, arm the device."""
+
+    verb: ClassVar[Verb] = Verb.ARM
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Let the programme run from zero."""
+
+    verb: ClassVar[Verb] = Verb.START
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """Move a channel's set-point by delta_ua."""
+
+    verb: ClassVar[Verb] = Verb.ADJUST
+    channel: int
+    delta_ua: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Zero, the session stays."""
+
+    verb: ClassVar[Verb] = Verb.PAUSE
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Run on from zero, by ramp, for the rest of the dose."""
+
+    verb: ClassVar[Verb] = Verb.RESUME
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Zero, the session is over. Never refused."""
+
+    verb: ClassVar[Verb] = Verb.STOP
+
+
+@dataclass(frozen=True, slots=True)
+class ClearLatch:
+    """Remove a latch by its clear class, with a reason in words."""
+
+    verb: ClassVar[Verb] = Verb.CLEAR
+    latch: int
+    reason: str
+
+
+Wish = Claim | Renew | Release | Prepare | Check | ArmSession | Start | Adjust | Pause | Resume | Stop | ClearLatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expect:
+    """What the sender believed when it asked; None where it did not say."""
+
+    boot_id: str | None = None
+    session_id: str | None = None
+    state_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A wish with its envelope, as the contract has checked its form."""
+
+    id: str
+    principal: str
+    role: str
+    issued_wall_ms: int
+    expires_wall_ms: int
+    retained: bool
+    expect: Expect
+    wish: Wish
+
+    @property
+    def verb(self) -> Verb:
+        """What is asked."""
+        return self.wish.verb
+
+
+# Facts about the device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who answers on the line; `boot` changes whenever the device restarts."""
+
+    model: str
+    serial: str
+    firmware: str
+    protocol: int
+    emulator: bool
+    boot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What the device can do and what it can measure.
+
+    A measurement that is not fitted is None or False, and its rules say so.
+    """
+
+    channels: int
+    max_ua: int
+    step_ua: int
+    min_width_us: int
+    max_width_us: int
+    width_step_us: int
+    min_period_us: int
+    max_period_us: int
+    period_step_us: int
+    compliance_mv: int
+    dead_man_ms: int
+    accuracy_ppm: int
+    mismatch_ppm: int
+    numeric_impedance: bool
+    electrode_flag_from_ua: int | None
+    readback: bool
+    patient_stop: bool
+    relay: bool
+    supply_min_mv: int | None
+    supply_max_mv: int | None
+
+
+class DeviceState(StrEnum):
+    """What the device says of its output."""
+
+    STOPPED = "stopped"
+    ARMED = "armed"
+    RUNNING = "running"
+    CUT = "cut"
+
+
+class Status(NamedTuple):
+    """The device's word about itself, the answer to every frame that asks or drives."""
+
+    boot: int
+    uptime_ms: int
+    frames: int
+    state: DeviceState
+    faults: int
+    button: bool
+    presses: int
+    supply_mv: int
+    permit: int
+    grant: int
+
+
+class Sample(NamedTuple):
+    """One channel's readback: the picture in force and the last pulse's measurements.
+
+    `pulses` and `charge_nc` count what was delivered since the last arming. `fresh` tells that a pulse was given
+    since the last status; without one the measurements are old.
+    """
+
+    channel: int
+    ua: int
+    width_us: int
+    gap_us: int
+    period_us: int
+    measured_ua: int
+    ohm: int
+    pulses: int
+    charge_nc: int
+    clipped: int
+    fresh: bool
+    open: bool
+    short: bool
+    clip: bool
+
+
+class Flaw(StrEnum):
+    """What can be wrong with what the device sends."""
+
+    DAMAGED = "damaged"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    UNKNOWN = "unknown"
+
+
+class EntryKind(StrEnum):
+    """What the journal records."""
+
+    OPEN = "open"
+    PERMIT = "permit"
+    LATCH = "latch"
+    CLEAR = "clear"
+    SETTLE = "settle"
+    CLOSE = "close"
+    WISH = "wish"
+
+
+class Latch(NamedTuple):
+    """Something that keeps the output at zero until it is cleared by its class.
+
+    `key` is patient and site where the scope is a montage.
+    """
+
+    id: int
+    scope: Scope
+    rule: str
+    clear: Clear
+    key: str
+    since_wall_ms: int
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """The service has started and read its journal."""
+
+    boot_id: str
+    open_session: str
+    open_permit: int
+    latches: tuple[Latch, ...]
+    next_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command arrived whose form and sender the shell has checked."""
+
+    command: Command
+
+
+class Tick(NamedTuple):
+    """Fifty ms have passed.
+
+    `wanted` is the programme's picture for now, `unsynced_ms` the age of the journal's oldest unsynced entry.
+    """
+
+    wanted: Picture
+    unsynced_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceUp:
+    """The device was identified and has stopped its output."""
+
+    identity: Identity
+    caps: Capabilities
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDown:
+    """The line is gone."""
+
+    why: str
+
+
+class Heard(NamedTuple):
+    """The device answered a frame that carried grant `grant` (0: it was asked only)."""
+
+    grant: int
+    status: Status
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A test pulse was measured."""
+
+    grant: int
+    channel: int
+    ohm: int
+    open: bool
+    short: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """The device sent something that is wrong, or refused, or nothing in time.
+
+    `grant` is the one it answers, 0 if none.
+    """
+
+    flaw: Flaw
+    grant: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The entry is durable, and the ledger has reserved what it asks."""
+
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The ledger or the journal said no."""
+
+    entry: int
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PatientStop:
+    """The patient pressed the button (also told by a local input)."""
+
+
+Event = Booted | Asked | Tick | DeviceUp | DeviceDown | Heard | Probed | Garbled | Committed | Denied | PatientStop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What does not change while the service runs.
+
+    The site's limits per modality, the tighter of both (`general`), and what this device may be.
+    """
+
+    device: str
+    limits: Mapping[Modality, Limits]
+    general: Limits
+    times: Times
+    models: tuple[str, ...]
+    emulator: bool

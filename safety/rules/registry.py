@@ -1,0 +1,93 @@
+"""The register of rules: id, hazards, the measurement it needs, and what it guards in one sentence.
+
+The severity of each finding stands in the rule's function; PENDING lists the rules that are not built yet, so that
+none is forgotten.
+"""
+
+from typing import Final, NamedTuple
+
+from safety.verdict import Scope
+
+
+class Rule(NamedTuple):
+    """One rule of the safety reference."""
+
+    id: str
+    hazards: str
+    needs: str
+    text: str
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("G01", "H08 H28", "", "A wish is made of whole numbers in range and names channels of the session."),
+    Rule("G02", "H08 H24 H25", "", "A wish is fresh, not retained, and its sender saw the present state."),
+    Rule("G04", "H22", "", "The prescription has not expired and its length suits the patient's class."),
+    Rule("G08", "H08 H42", "", "Amplitude within device, site, window, class and calibration."),
+    Rule("G09", "H08", "", "Pulse width within bounds."),
+    Rule("G10", "H08", "", "Pulse rate within bounds."),
+    Rule("G11", "H08 H15", "", "Charge of one phase within bounds."),
+    Rule("G12", "H08", "", "Root-mean-square current within bounds."),
+    Rule("G13", "H04", "", "Current density under the smaller pad within bounds."),
+    Rule("G14", "H04 H37", "", "Power density under the smaller pad within bounds."),
+    Rule("G15", "H08", "", "Energy of one pulse within bounds."),
+    Rule("G16", "H15", "", "Both phases carry the same charge; the device's mismatch leaves little direct current."),
+    Rule("G17", "H20", "", "A held muscle gets at least so much rest as its on-time asks for."),
+    Rule("G18", "H08 H42", "", "The programme ramps from zero; a set-point rises slowly and only on the plateau."),
+    Rule("G20", "H07 H46", "impedance", "Three fresh, steady test readings suit the pads."),
+    Rule("G21", "H09", "impedance", "The device's voltage reaches the set current with room to spare."),
+    Rule("G23", "H07 H13 H23 H35 H50", "", "The device is known, of the expected kind, present and stopped."),
+    Rule("G27", "H31", "", "No latch and no hold stands."),
+    Rule("G28", "H18 H19", "", "The worst dose of what is left is reserved before it is given, and fits."),
+    Rule("G29", "H04 H05", "", "The device can judge the electrode at the session's current."),
+    Rule("M01", "H14 H36", "readback", "No more current flows than was set."),
+    Rule("M02", "H08 H40", "", "Every picture satisfies the pulse rules of the gate."),
+    Rule("M03", "H08", "", "No channel stands above its ramp line."),
+    Rule("M04", "H11 H12", "", "The device speaks, and says that it does what was granted."),
+    Rule("M05", "H32", "", "The client that claimed the device is still there."),
+    Rule("M07", "H06", "electrode", "An open lead or pad zeroes at once."),
+    Rule("M08", "H17", "impedance", "A short zeroes and locks the montage."),
+    Rule("M09", "H04", "impedance", "Contact is not poor."),
+    Rule("M10", "H04", "impedance", "Contact has not worsened against its own baseline."),
+    Rule("M11", "H04 H06", "impedance", "Contact does not jump."),
+    Rule("M12", "H04 H34", "impedance", "Contact does not dry out."),
+    Rule("M13", "H17", "impedance", "Contact does not fall as if bridged."),
+    Rule("M14", "H09", "clip", "The set current is reached."),
+    Rule("M18", "H18 H37", "", "The session's charge, I2t and on-time stay inside their caps and the reservation."),
+    Rule("M19", "H20", "", "The muscle is not exhausted."),
+    Rule("M20", "H20", "", "Plateaus and rests keep their planned length."),
+    Rule("M21", "H18", "", "The session ends."),
+    Rule("M23", "H33 H38 H41", "patient stop", "The patient can stop."),
+    Rule("M25", "H11 H40", "", "The safety loop keeps time."),
+    Rule("M26", "H12 H16", "", "What the device sends can be understood."),
+    Rule("M27", "H14 H16", "echo", "The device does what it was told."),
+    Rule("M28", "H50", "supply", "The supply voltage is inside its band."),
+    Rule("M29", "H10 H12", "", "A stop is confirmed, or somebody is called and the device is locked."),
+    Rule("M30", "H13 H50", "", "The device has not restarted in a session."),
+    Rule("L01", "H19 H47", "", "Treatments a day on one site."),
+    Rule("L02", "H19 H21", "", "A muscle rests between treatments."),
+    Rule("L03", "H18 H19 H47", "", "Charge a day on one site."),
+    Rule("L04", "H19", "", "Charge and on-time in seven days."),
+    Rule("L05", "H19", "", "Treatments in seven days."),
+    Rule("L07", "H19", "", "A reservation without a settlement counts in full."),
+    Rule("L08", "H10 H19", "", "A session is charged less than its reservation only on the device's own evidence."),
+    Rule("X6", "H31", "", "After a crash the session is over and stays so until somebody acknowledges."),
+)
+
+PENDING = (
+    *("G03", "G05", "G06", "G07", "G19", "G22", "G24", "G25", "G26"),
+    *("M06", "M15", "M16", "M17", "M22", "M24", "M31", "M32", "M34", "M35", "M36", "M37"),
+    *("L06", "L09", "L10", "L11", "L12", "L13"),
+)
+"""Rules of the safety reference that are not built yet."""
+
+LOCK_SCOPE: Final = {
+    "G23": Scope.DEVICE,
+    "M01": Scope.DEVICE,
+    "M08": Scope.MONTAGE,
+    "M27": Scope.DEVICE,
+    "M29": Scope.DEVICE,
+}
+"""What a LOCK of a rule holds fast.
+
+Any other LOCK holds the session's device until a clinician has looked (scope session).
+"""

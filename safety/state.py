@@ -1,0 +1,207 @@
+"""All the memory there is, in groups by rate of change.
+
+A step builds new groups only where something changed and shares the rest.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from safety.effects import Permit
+from safety.impedance import UNSENSED, Contact
+from safety.limits import Limits
+from safety.messages import Capabilities, Command, Config, Identity, Latch, Status
+from safety.prescription import Plan, Prescription
+from safety.verdict import Reason
+from safety.waveform import OFF, Picture, Train
+
+
+class Phase(StrEnum):
+    """Where a station stands. Ramp, plateau and rest belong to the programme, not to the phase."""
+
+    OFFLINE = "offline"
+    IDLE = "idle"
+    PREPARED = "prepared"
+    CALIBRATING = "calibrating"
+    ARMED = "armed"
+    RUNNING = "running"
+    PAUSED = "paused"
+    UNCERTAIN = "uncertain"
+
+
+class Device(NamedTuple):
+    """The device on the line, and the last it said."""
+
+    identity: Identity
+    caps: Capabilities
+    status: Status
+
+
+class Holder(NamedTuple):
+    """Who has claimed the device, until when."""
+
+    principal: str
+    expires_ms: int
+
+
+class Reading(NamedTuple):
+    """The impedance check of one channel: the test pulses' values, and when the last was taken."""
+
+    channel: int
+    ohms: tuple[int, ...]
+    at_ms: int
+
+
+class Setting(NamedTuple):
+    """One channel's slow side: what was prescribed, where the set-point stands, when it last rose."""
+
+    plan: Plan
+    setpoint_ua: int
+    raised_ms: int
+
+
+class Channel(NamedTuple):
+    """One channel's fast side.
+
+    `train` is what was last commanded; `low_ua` and `high_ua` span the currents commanded since the device's last
+    word, one of which its last pulse had.
+    `remainder_us` is the part of a period not yet counted as a pulse; `spent` counts charge (nC), I2t (uA^2 us) and
+    on-time (ms) of what was applied.
+    `since_zero_ms`, `plateau_ms` and `rest_ms` are played times.
+    """
+
+    train: Train | None
+    low_ua: int
+    high_ua: int
+    remainder_us: int
+    spent: tuple[int, int, int]
+    mu_ppm: int
+    since_zero_ms: int
+    plateau_ms: int
+    rest_ms: int
+    contact: Contact
+
+
+RESTED_MS = 1_000_000_000
+FRESH = Channel(None, 0, 0, 0, (0, 0, 0), 1_000_000, 0, 0, RESTED_MS, UNSENSED)
+"""A channel that has rested long enough for any programme."""
+
+
+class Course(NamedTuple):
+    """How far a session has come, in boot-clock ms where a name does not say otherwise.
+
+    `seen_nc` is what the device has counted per channel since its last arming, `base_nc` what it had counted before.
+    `rest_from_ms` is when a pause
+    for fatigue began (0: none).
+    """
+
+    played_ms: int
+    armed_ms: int
+    first_run_ms: int
+    since_resume_ms: int
+    pauses: tuple[int, ...]
+    rest_from_ms: int
+    base_nc: tuple[int, ...]
+    seen_nc: tuple[int, ...]
+
+
+class Session(NamedTuple):
+    """A patient's session under one prescription and one snapshot of limits."""
+
+    id: str
+    rx: Prescription
+    limits: Limits
+    settings: tuple[Setting, ...]
+    readings: tuple[Reading, ...]
+    permit: Permit | None
+    course: Course
+    channels: tuple[Channel, ...]
+
+
+class Purpose(StrEnum):
+    """What a wish is waiting for."""
+
+    CHECK_PERMIT = "check permit"
+    PROBES = "probes"
+    ARM_PERMIT = "arm permit"
+    ARMED = "armed"
+    RISE_PERMIT = "rise permit"
+    REARMED = "rearmed"
+
+
+class Waiting(NamedTuple):
+    """A wish on its way: the journal entry or the device's answer (`grant`) it waits for, and since when.
+
+    `permit` is what it will act under; `channels` are still to be probed; for a rise they name the channel, and
+    `setpoint_ua` what will stand.
+    """
+
+    command: Command
+    purpose: Purpose
+    entry: int
+    grant: int
+    since_ms: int
+    permit: Permit
+    channels: tuple[int, ...]
+    setpoint_ua: int
+
+
+class Stopping(NamedTuple):
+    """A stop was sent and the device has not confirmed it: since when, how many tries, cut already, alarm already."""
+
+    since_ms: int
+    tries: int
+    cut: bool
+    alarmed: bool
+    outcome: str
+    rule: str
+    evidence: str
+
+
+class Beat(NamedTuple):
+    """The fastest group.
+
+    The times of the last tick, word and frame, the frame that is not answered yet, the picture that may flow, and for
+    how long a change of it has been held back by an unanswered frame.
+    """
+
+    tick_ms: int
+    heard_ms: int
+    sent_ms: int
+    unanswered: int
+    picture: Picture
+    flaws: tuple[int, ...]
+    held_ms: int
+
+
+class Count(NamedTuple):
+    """Identities: the next entry id, grant and session number, and the version of what people see."""
+
+    next_id: int
+    version: int
+
+
+class Hold(NamedTuple):
+    """A rule that forbids raising, and when it last said so."""
+
+    reason: Reason
+    last_ms: int
+
+
+class Station(NamedTuple):
+    """Everything the heart remembers about one device."""
+
+    config: Config
+    boot_id: str
+    phase: Phase
+    device: Device | None
+    session: Session | None
+    holder: Holder | None
+    waiting: Waiting | None
+    stopping: Stopping | None
+    latches: tuple[Latch, ...]
+    holds: tuple[Hold, ...]
+    beat: Beat
+    tally: Count
+
+
+QUIET = Beat(0, 0, 0, 0, OFF, (), 0)

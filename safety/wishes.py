@@ -1,0 +1,463 @@
+"""What may be asked: each verb's way from the phase table through the gate to its effect.
+
+A wish is refused whole, with every reason, or obeyed. Where it needs permission, the permission is committed first
+and `Waiting` keeps the wish
+until the journal, and then the device, has answered.
+"""
+
+from typing import Final
+
+from safety.effects import Arm, ChannelRequest, Clearing, Envelope, Opening, Permit, PermitRequest, WishRecord
+from safety.limits import CLASS_CAPS, meet
+from safety.messages import (
+    Adjust,
+    Asked,
+    Capabilities,
+    Check,
+    ClearLatch,
+    Command,
+    EntryKind,
+    Prepare,
+    Verb,
+)
+from safety.prescription import Dose, Prescription, worst_dose
+from safety.rules import gate
+from safety.rules.monitor import PULSE
+from safety.rules.views import Gate, Lane, Skin
+from safety.state import FRESH, Course, Holder, Phase, Purpose, Session, Setting, Waiting
+from safety.turn import Turn
+from safety.verdict import MAY_CLEAR, Reason, Severity
+from safety.waveform import Train
+
+PROBE_UA = 1_000
+PROBES = 3
+"""Test pulses per channel and their amplitude.
+
+Below sensation, three so that their spread can be judged (safety reference 2.3).
+"""
+
+V = Verb
+EVERYWHERE = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.CLEAR, V.STOP})
+ALLOWED: Final[dict[Phase, frozenset[Verb]]] = {
+    Phase.OFFLINE: EVERYWHERE,
+    Phase.IDLE: EVERYWHERE | {V.PREPARE},
+    Phase.PREPARED: EVERYWHERE | {V.CHECK, V.ARM},
+    Phase.CALIBRATING: EVERYWHERE,
+    Phase.ARMED: EVERYWHERE | {V.START, V.PAUSE},
+    Phase.RUNNING: EVERYWHERE | {V.ADJUST, V.PAUSE},
+    Phase.PAUSED: EVERYWHERE | {V.CHECK, V.RESUME},
+    Phase.UNCERTAIN: EVERYWHERE,
+}
+"""The phase table.
+
+Which wish is legal where. Whatever is not here is refused with SES.STATE; a stop is legal everywhere.
+"""
+
+UNCLAIMED = frozenset({V.CLAIM, V.STOP, V.PAUSE})
+"""Wishes that need no claim on the device: all of them lead towards zero, or are the claim itself."""
+
+BUSY_OK = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.STOP, V.PAUSE, V.CLEAR})
+"""Wishes that are heard while another is on its way; so is an adjustment that lowers."""
+
+WISH_RULES = (gate.g01, gate.g02)
+SESSION_RULES = (gate.g23, gate.g27)
+ENERGISE_RULES = (gate.g04, gate.g17, gate.g18, gate.g28, gate.m19_rest)
+SKIN_RULES = (gate.g20,)
+BLIND_RULES = (gate.g29, gate.g21)
+FIT_RULES = (gate.g23_fit,)
+
+
+def asked(turn: Turn, event: Asked) -> None:
+    """Obey or refuse a wish."""
+    command, station = event.command, turn.station
+    verb = command.verb
+    if verb is V.STOP:
+        stop(turn, command)
+        return
+    if verb not in ALLOWED[station.phase]:
+        turn.refuse(command, Reason("", Severity.REFUSE, "SES.STATE"))
+        return
+    lowering = isinstance(command.wish, Adjust) and command.wish.delta_ua < 0
+    if station.waiting is not None and verb not in BUSY_OK and not lowering:
+        turn.refuse(command, Reason("", Severity.REFUSE, "SES.PHASE_CHANGED"))
+        return
+    holder, now_ms = station.holder, turn.now.mono_ms
+    held = holder is not None and now_ms <= holder.expires_ms
+    mine = held and holder is not None and holder.principal == command.principal
+    if (held and not mine and verb is V.CLAIM) or (not mine and verb not in UNCLAIMED and not lowering):
+        turn.refuse(command, Reason("", Severity.REFUSE, "SES.CLAIM_HELD" if held else "SES.CLAIM_EXPIRED"))
+        return
+    OBEY[verb](turn, command)
+
+
+def judged(turn: Turn, command: Command, session: Session | None, *, channel: int = 0, rise_ua: int = 0) -> bool:
+    """Ask every gate rule that this verb calls for; refuse with all that speak. Tells whether the wish may go on."""
+    g = Gate(turn.station, command, session, turn.now, channel, rise_ua)
+    rules = list(WISH_RULES)
+    flows = command.verb in (V.PREPARE, V.ARM, V.START, V.RESUME) or rise_ua > 0
+    if flows or command.verb is V.CHECK:
+        rules += SESSION_RULES
+    if flows:
+        rules += ENERGISE_RULES
+    reasons = [found for judge in rules if (found := judge(g)) is not None]
+    device = turn.station.device
+    if flows and session is not None and device is not None:
+        for setting in session.settings:
+            lane = Lane(
+                session.rx,
+                setting.plan,
+                setting.plan.train(setting.setpoint_ua),
+                session.limits,
+                device.caps,
+                turn.now.wall_ms,
+            )
+            reasons += [found for judge in FIT_RULES + PULSE if (found := judge(lane)) is not None]
+            reading = next((r for r in session.readings if r.channel == setting.plan.channel), None)
+            skin = Skin(setting, reading, session.limits, device.caps, session.rx, turn.now.mono_ms)
+            checked = command.verb in (V.ARM, V.START, V.RESUME)
+            skin_rules = BLIND_RULES + SKIN_RULES if checked else BLIND_RULES
+            reasons += [found for judge_skin in skin_rules if (found := judge_skin(skin)) is not None]
+    if reasons:
+        turn.refuse(command, *reasons)
+    return not reasons
+
+
+# The claim
+
+
+def claim(turn: Turn, command: Command) -> None:
+    """Take or renew the claim."""
+    if judged(turn, command, turn.station.session):
+        times, limits = turn.station.config.times, turn.station.config.general
+        expires_ms = turn.now.mono_ms + min(times.claim_ms, limits.claim_ms)
+        turn.station = turn.station._replace(holder=Holder(command.principal, expires_ms))
+        turn.answer(command, "succeeded", expires_in_ms=expires_ms - turn.now.mono_ms)
+
+
+def release(turn: Turn, command: Command) -> None:
+    """Give the claim back; M05 pauses what runs, at the next tick."""
+    if judged(turn, command, turn.station.session):
+        turn.station = turn.station._replace(holder=None)
+        turn.answer(command, "succeeded")
+
+
+# The way up
+
+
+def prepare(turn: Turn, command: Command) -> None:
+    """Open a session."""
+    wish = command.wish
+    if not isinstance(wish, Prepare):
+        raise TypeError(wish)
+    if wish.rx is None:
+        turn.refuse(command, Reason("G04", Severity.REFUSE, "RX.UNKNOWN"))
+        return
+    if wish.rx.patient != wish.patient:
+        turn.refuse(command, Reason("G04", Severity.REFUSE, "RX.PATIENT_MISMATCH"))
+        return
+    session = opened(turn, wish.rx)
+    if not judged(turn, command, session):
+        return
+    turn.station = turn.station._replace(phase=Phase.PREPARED, session=session, holds=())
+    turn.note(
+        EntryKind.OPEN,
+        Opening(
+            session=session.id,
+            rx=wish.rx.ref,
+            rx_digest=wish.rx.digest,
+            patient=wish.patient,
+            principal=command.principal,
+        ),
+    )
+    device = turn.station.device
+    turn.answer(
+        command, "succeeded", session_id=session.id, not_fitted=", ".join(missing(device.caps)) if device else ""
+    )
+    turn.tell("session.prepared", session_id=session.id, rx=wish.rx.ref)
+
+
+def missing(caps: Capabilities) -> tuple[str, ...]:
+    """Name the measurements that this device cannot make; the rules that need them are inactive (X7)."""
+    fitted = {
+        "impedance": caps.numeric_impedance,
+        "electrode": caps.numeric_impedance or caps.electrode_flag_from_ua is not None,
+        "readback": caps.readback,
+        "patient stop": caps.patient_stop,
+        "supply": caps.supply_min_mv is not None,
+    }
+    return tuple(name for name, is_fitted in fitted.items() if not is_fitted)
+
+
+def opened(turn: Turn, rx: Prescription) -> Session:
+    """Make the session that this prescription would be, with its snapshot of limits."""
+    site = turn.station.config.limits[rx.programme.modality]
+    limits = meet(site, CLASS_CAPS[rx.programme.modality, rx.sensation], dict(rx.limits))
+    zeros = (0,) * len(rx.channels)
+    return Session(
+        id=f"s-{turn.station.config.device}-{turn.station.boot_id}-{turn.new_id()}",
+        rx=rx,
+        limits=limits,
+        settings=tuple(Setting(plan, plan.ua, 0) for plan in rx.channels),
+        readings=(),
+        permit=None,
+        course=Course(0, 0, 0, 0, (), 0, zeros, zeros),
+        channels=(FRESH,) * len(rx.channels),
+    )
+
+
+def check(turn: Turn, command: Command) -> None:
+    """Measure the skin: first a permit whose ceiling is the test pulse, then the pulses one by one."""
+    session, device, wish = turn.station.session, turn.station.device, command.wish
+    if session is None or not isinstance(wish, Check):
+        raise TypeError(wish)
+    if not judged(turn, command, session) or device is None:
+        return
+    numbers = wish.channels or tuple(setting.plan.channel for setting in session.settings)
+    trains = [probe_train(session, number) for number in numbers]
+    permit = Permit(
+        id=turn.next_id,
+        session=session.id,
+        rx_digest=session.rx.digest,
+        envelopes=tuple(
+            Envelope(t.channel, t.ua, t.width_us, t.period_us, PROBES * 2 * t.ua * t.width_us // 1000) for t in trains
+        ),
+        reserve=(Dose(),) * len(trains),
+        ends_mono_ms=turn.now.mono_ms + 10_000,
+    )
+    entry = turn.commit(EntryKind.PERMIT, permit_request(session, permit, probe=True))
+    channels = tuple(number for number in numbers for _ in range(PROBES))
+    wait(turn, command, Purpose.CHECK_PERMIT, permit, entry=entry, channels=channels)
+    kept = tuple(reading for reading in session.readings if reading.channel not in numbers)
+    turn.station = turn.station._replace(session=session._replace(readings=kept))
+
+
+def probe_train(session: Session, number: int) -> Train:
+    """Make the test pulse of a channel: the therapy's own width, so that the ohms can be compared with it."""
+    plan = next(setting.plan for setting in session.settings if setting.plan.channel == number)
+    return Train(number, PROBE_UA, min(plan.width_us, 500), 0, 1_000_000)
+
+
+def permit_request(session: Session, permit: Permit, *, probe: bool) -> PermitRequest:
+    """Say what a permit asks of the ledger."""
+    plans = {setting.plan.channel: setting.plan for setting in session.settings}
+    return PermitRequest(
+        permit=permit,
+        session=session.id,
+        patient=session.rx.patient,
+        rx=session.rx.ref,
+        rx_digest=session.rx.digest,
+        modality=session.rx.programme.modality,
+        on_time_ms=session.rx.programme.on_time_ms,
+        probe=probe,
+        limits=session.limits,
+        channels=tuple(
+            ChannelRequest(channel=e.channel, site=plans[e.channel].site, pair=plans[e.channel].pair, reserve=dose)
+            for e, dose in zip(permit.envelopes, permit.reserve, strict=True)
+        ),
+    )
+
+
+def therapy_permit(turn: Turn, session: Session) -> Permit:
+    """Make the permit for what is left of this session: what was given, and the worst that may still be.
+
+    The reservation is for the set-point; the device's own envelope reaches to the top of the prescribed window, so
+    that a permitted rise needs no
+    new arming.
+    """
+    programme, course = session.rx.programme, session.course
+    left_ms = programme.therapy_ms - course.played_ms
+    envelopes, reserve = [], []
+    for index, (setting, channel) in enumerate(zip(session.settings, session.channels, strict=True)):
+        plan, (nc, i2t, on_ms) = setting.plan, channel.spent
+        given_nc = max(nc, course.base_nc[index] + course.seen_nc[index])
+        dose = worst_dose(plan, programme, setting.setpoint_ua, left_ms)
+        total = Dose(nc=given_nc + dose.nc, i2t=i2t + dose.i2t, on_ms=on_ms + dose.on_ms)
+        most_nc = min(worst_dose(plan, programme, plan.max_ua, left_ms).nc + given_nc, session.limits.session_nc)
+        envelopes.append(Envelope(plan.channel, plan.max_ua, plan.width_us, plan.period_us, most_nc))
+        reserve.append(total)
+    lasts_ms = session.limits.arm_to_start_ms + programme.therapy_ms * 3 // 2
+    return Permit(
+        turn.next_id, session.id, session.rx.digest, tuple(envelopes), tuple(reserve), turn.now.mono_ms + lasts_ms
+    )
+
+
+def wait(
+    turn: Turn,
+    command: Command,
+    purpose: Purpose,
+    permit: Permit,
+    *,
+    entry: int = 0,
+    grant: int = 0,
+    channels: tuple[int, ...] = (),
+    setpoint_ua: int = 0,
+) -> None:
+    """Keep the wish until what it waits for has come."""
+    waiting = Waiting(command, purpose, entry, grant, turn.now.mono_ms, permit, channels, setpoint_ua)
+    turn.station = turn.station._replace(waiting=waiting)
+
+
+def arm(turn: Turn, command: Command) -> None:
+    """Reserve the whole dose and write the permit; the device is armed when that is durable."""
+    session = turn.station.session
+    if session is None or not judged(turn, command, session):
+        return
+    permit = therapy_permit(turn, session)
+    entry = turn.commit(EntryKind.PERMIT, permit_request(session, permit, probe=False))
+    wait(turn, command, Purpose.ARM_PERMIT, permit, entry=entry)
+    armed = session._replace(course=session.course._replace(armed_ms=turn.now.mono_ms))
+    turn.station = turn.station._replace(session=armed)
+    turn.answer(command, "accepted", permit=permit.id)
+
+
+def arm_device(turn: Turn, command: Command, purpose: Purpose, permit: Permit) -> None:
+    """Send the envelope that the device shall enforce by itself, for what is left of the permit."""
+    session = turn.station.session
+    if session is None:
+        return
+    left = tuple(
+        envelope._replace(max_charge_nc=max(0, envelope.max_charge_nc - max(base, channel.spent[0])))
+        for envelope, base, channel in zip(permit.envelopes, session.course.base_nc, session.channels, strict=True)
+    )
+    grant = turn.grant(permit.id)
+    turn.effects.append(Arm(grant, left, permit.ends_mono_ms - turn.now.mono_ms))
+    wait(turn, command, purpose, permit, grant=grant.seq)
+    beat = turn.station.beat._replace(unanswered=grant.seq, sent_ms=turn.now.mono_ms)
+    turn.station = turn.station._replace(beat=beat)
+
+
+def start(turn: Turn, command: Command) -> None:
+    """Let the programme run from zero, inside the permit that arming committed."""
+    session, now_ms = turn.station.session, turn.now.mono_ms
+    if session is None or not judged(turn, command, session):
+        return
+    course = session.course._replace(first_run_ms=session.course.first_run_ms or now_ms, since_resume_ms=0)
+    run(turn, command, session._replace(course=course), "session.started")
+
+
+def run(turn: Turn, command: Command, session: Session, kind: str) -> None:
+    """Enter RUNNING at zero; the next tick may drive."""
+    beat = turn.station.beat._replace(tick_ms=turn.now.mono_ms)
+    turn.station = turn.station._replace(phase=Phase.RUNNING, session=session, beat=beat, waiting=None)
+    record(turn, command, session.id, f"played_ms={session.course.played_ms}")
+    turn.answer(command, "succeeded", session_id=session.id)
+    turn.tell(kind, session_id=session.id)
+
+
+def record(turn: Turn, command: Command, session_id: str, detail: str) -> None:
+    """Note an obeyed wish in the journal."""
+    turn.note(
+        EntryKind.WISH,
+        WishRecord(
+            session=session_id, command=command.id, principal=command.principal, verb=command.verb, detail=detail
+        ),
+    )
+
+
+def resume(turn: Turn, command: Command) -> None:
+    """Arm the device again for the rest of the same permit; the programme ramps from zero."""
+    session = turn.station.session
+    if session is None:
+        return
+    if session.permit is None or session.course.first_run_ms == 0:
+        turn.refuse(command, Reason("", Severity.REFUSE, "SES.STATE"))
+        return
+    if judged(turn, command, session):
+        course = session.course
+        base = tuple(before + seen for before, seen in zip(course.base_nc, course.seen_nc, strict=True))
+        course = course._replace(base_nc=base, seen_nc=(0,) * len(base))
+        turn.station = turn.station._replace(session=session._replace(course=course))
+        arm_device(turn, command, Purpose.REARMED, session.permit)
+        turn.answer(command, "accepted")
+
+
+# On the way
+
+
+def adjust(turn: Turn, command: Command) -> None:
+    """Lower a set-point at once, and give up a rise on its way; raise it when the larger reservation is durable."""
+    session, wish = turn.station.session, command.wish
+    if session is None or not isinstance(wish, Adjust):
+        raise TypeError(wish)
+    settings = tuple(
+        setting._replace(setpoint_ua=setting.setpoint_ua + wish.delta_ua)
+        if setting.plan.channel == wish.channel and type(wish.delta_ua) is int
+        else setting
+        for setting in session.settings
+    )
+    would_be = session._replace(settings=settings)
+    rise_ua = wish.delta_ua if type(wish.delta_ua) is int else 0
+    if not judged(turn, command, would_be, channel=wish.channel, rise_ua=rise_ua):
+        return
+    setpoint_ua = next(s.setpoint_ua for s in settings if s.plan.channel == wish.channel)
+    if rise_ua > 0:
+        permit = therapy_permit(turn, would_be)
+        entry = turn.commit(EntryKind.PERMIT, permit_request(would_be, permit, probe=False))
+        wait(turn, command, Purpose.RISE_PERMIT, permit, entry=entry, channels=(wish.channel,), setpoint_ua=setpoint_ua)
+        return
+    if setpoint_ua <= 0:
+        turn.refuse(command, Reason("G08", Severity.REFUSE, "LIM.CURRENT", wish.channel, setpoint_ua, 1, "uA"))
+        return
+    turn.drop_waiting("SES.PHASE_CHANGED")
+    turn.station = turn.station._replace(session=would_be)
+    record(turn, command, session.id, f"channel={wish.channel} setpoint_ua={setpoint_ua}")
+    turn.answer(command, "succeeded", setpoint_ua=setpoint_ua)
+
+
+def pause(turn: Turn, command: Command) -> None:
+    """Zero; the session stays."""
+    session = turn.station.session
+    if session is not None and judged(turn, command, session):
+        turn.pause((), command)
+        record(turn, command, session.id, "")
+        turn.answer(command, "succeeded")
+
+
+def stop(turn: Turn, command: Command) -> None:
+    """Zero; the session is over. Whoever asks, whenever."""
+    session = turn.station.session
+    reasons = () if session is None else (Reason("STOP", Severity.STOP, "SES.STOPPED"),)
+    turn.stop(reasons, by=command.principal)
+    record(turn, command, session.id if session else "", "")
+    turn.answer(command, "succeeded")
+
+
+def clear(turn: Turn, command: Command) -> None:
+    """Remove a latch by its class, by somebody whose role may."""
+    wish = command.wish
+    if not isinstance(wish, ClearLatch) or not judged(turn, command, turn.station.session):
+        return
+    latch = next((latch for latch in turn.station.latches if latch.id == wish.latch), None)
+    if latch is None:
+        turn.refuse(command, Reason("", Severity.REFUSE, "FLT.UNKNOWN", asked=wish.latch))
+        return
+    if command.role not in MAY_CLEAR[latch.clear]:
+        turn.refuse(command, Reason(latch.rule, Severity.REFUSE, "AUTH.ROLE", asked=latch.id))
+        return
+    stopping = turn.station.stopping
+    if stopping is not None and not (stopping.alarmed and latch.rule == "M29"):
+        turn.refuse(command, Reason(latch.rule, Severity.REFUSE, "FLT.STANDING", asked=latch.id))
+        return
+    if stopping is not None:
+        turn.station = turn.station._replace(stopping=None)
+        turn.close(stopping.outcome, stopping.rule, "reservation")
+    latches = tuple(other for other in turn.station.latches if other.id != latch.id)
+    turn.station = turn.station._replace(latches=latches)
+    turn.note(EntryKind.CLEAR, Clearing(latch=latch, principal=command.principal, reason=wish.reason))
+    turn.answer(command, "succeeded", latch=latch.id)
+    turn.tell("fault.cleared", latch=latch.id, by=command.principal)
+
+
+OBEY: Final = {
+    V.CLAIM: claim,
+    V.RENEW: claim,
+    V.RELEASE: release,
+    V.PREPARE: prepare,
+    V.CHECK: check,
+    V.ARM: arm,
+    V.START: start,
+    V.ADJUST: adjust,
+    V.PAUSE: pause,
+    V.RESUME: resume,
+    V.CLEAR: clear,
+}

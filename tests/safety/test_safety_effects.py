@@ -1,0 +1,55 @@
+"""safety/effects.py: what energises carries a grant, and nothing that was said can be changed."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import get_args, get_type_hints
+
+import pytest
+from rig import Rig
+
+from safety import effects
+from safety.effects import ENERGISING, Answer, Arm, Commit, Drive, Effect, Entry, Feed, Grant, Probe, Silence
+from safety.effects import Event as Said
+from safety.messages import Claim, EntryKind
+
+
+def test_these_four_energise():
+    assert set(ENERGISING) == {Arm, Drive, Feed, Probe}
+
+
+@pytest.mark.hazard("H11")
+@pytest.mark.parametrize("kind", get_args(Effect), ids=lambda kind: kind.__name__)
+def test_what_energises_carries_a_grant_and_nothing_else_does(kind: type):
+    assert ("grant" in get_type_hints(kind)) is (kind in ENERGISING)
+    assert get_type_hints(kind).get("grant", Grant) is Grant
+
+
+@pytest.mark.parametrize("kind", get_args(Effect), ids=lambda kind: kind.__name__)
+def test_every_effect_is_frozen_or_a_tuple(kind: type):
+    assert issubclass(kind, tuple) or (is_dataclass(kind) and kind.__dataclass_params__.frozen)
+
+
+def test_a_grant_expires_and_names_its_permit():
+    assert Grant(7, 12, 1_000_200)._asdict() == {"permit": 7, "seq": 12, "expires_mono_ms": 1_000_200}
+
+
+def test_an_answer_and_an_event_carry_no_reasons_unless_given():
+    command = Rig().command(Claim())
+    answer = Answer(command=command, status="succeeded", code="OK")
+    assert (answer.reasons, answer.details) == ((), ())
+    event = Said(kind="device.online")
+    assert (event.rule, event.code, event.priority, event.reasons, event.details) == ("", "OK", "none", (), ())
+
+
+def test_what_was_decided_cannot_be_changed():
+    entry = Entry(1, EntryKind.OPEN, effects.Opening(session="s", rx="r@1", rx_digest="d", patient="p", principal="u"))
+    for thing in (entry, entry.body, Commit(entry), Silence(cut=False)):
+        with pytest.raises(FrozenInstanceError):
+            setattr(thing, fields(thing)[0].name, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("body", get_args(effects.Body), ids=lambda kind: kind.__name__)
+def test_each_body_of_an_entry_names_all_its_fields(body: type):
+    with pytest.raises(TypeError):
+        body()

@@ -1,0 +1,177 @@
+"""safety/rules/gate.py: the rules about the skin, G20, G21 and G29, at each boundary, with the whole reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rig import (
+    CAPS,
+    HARD,
+    SHIPPED_NMES,
+    Limits,
+    Modality,
+    Sensation,
+    plan,
+    rx,
+)
+
+from safety.limits import site_limits
+from safety.rules import gate
+from safety.rules.views import Skin
+from safety.state import Reading, Setting
+from safety.verdict import Reason, Severity
+
+NMES = site_limits(Modality.NMES, SHIPPED_NMES)
+HARDEST = HARD[Modality.TENS]
+
+
+def refuse(rule: str, code: str, *rest: object) -> Reason:
+    return Reason(rule, Severity.REFUSE, code, *rest)  # type: ignore[arg-type]
+
+
+def skin(ohms: tuple[int, ...] = (1_500, 1_500, 1_500), age_ms: int = 0, **changes: object) -> Skin:
+    channel = plan(**{name: changes.pop(name) for name in ("area_mm2", "channel") if name in changes})
+    setting = Setting(channel, int(changes.pop("setpoint_ua", 20_000)), 0)  # type: ignore[call-overload]
+    limits = changes.pop("limits", NMES)
+    sensation = changes.pop("sensation", Sensation.S0)
+    caps = replace(CAPS, **changes)
+    return Skin(setting, Reading(1, ohms, 500_000), limits, caps, rx(channel, sensation=sensation), 500_000 + age_ms)  # type: ignore[arg-type]
+
+
+@pytest.mark.rule("G20")
+@pytest.mark.hazard("H07")
+@pytest.mark.hazard("H46")
+@pytest.mark.parametrize(
+    ("ohms", "limits", "area_mm2", "expected"),
+    [
+        ((), NMES, 2_500, ("IMP.STALE", 0, 3, "readings")),
+        ((1_500, 1_500), NMES, 2_500, ("IMP.STALE", 0, 3, "readings")),
+        ((1_500, 1_500, 1_500), NMES, 2_500, None),
+        ((1_500, 1_500, 1_500, 1_500), NMES, 2_500, None),
+        # too high: 3 kohm for 25 cm2
+        ((2_999, 2_999, 2_999), NMES, 2_500, None),
+        ((3_000, 3_000, 3_000), NMES, 2_500, None),
+        ((3_000, 3_001, 3_000), NMES, 2_500, ("IMP.HIGH", 3_001, 3_000, "ohm")),
+        ((8_000, 8_000, 8_000), NMES, 2_500, ("IMP.HIGH", 8_000, 3_000, "ohm")),
+        ((8_001, 8_000, 8_000), NMES, 2_500, ("IMP.OPEN", 8_001, 3_000, "ohm")),
+        ((6_000, 6_000, 6_000), NMES, 1_250, None),
+        ((6_001, 6_000, 6_000), NMES, 1_250, ("IMP.HIGH", 6_001, 6_000, "ohm")),
+        ((16_000, 16_000, 16_000), NMES, 1_250, ("IMP.HIGH", 16_000, 6_000, "ohm")),
+        ((16_001, 16_000, 16_000), NMES, 1_250, ("IMP.OPEN", 16_001, 6_000, "ohm")),
+        ((6_000, 6_000, 6_000), HARDEST, 2_500, None),
+        ((6_001, 6_000, 6_000), HARDEST, 2_500, ("IMP.HIGH", 6_001, 6_000, "ohm")),
+        # too low: 300 ohm whatever the area
+        ((301, 301, 301), NMES, 2_500, None),
+        ((300, 300, 300), NMES, 2_500, None),
+        ((300, 299, 300), NMES, 2_500, ("IMP.LOW", 299, 300, "ohm")),
+        ((300, 299, 300), NMES, 10_000, ("IMP.LOW", 299, 300, "ohm")),
+        ((100, 100, 100), NMES, 2_500, ("IMP.LOW", 100, 300, "ohm")),
+        ((100, 99, 100), NMES, 2_500, ("IMP.SHORT", 99, 300, "ohm")),
+        ((150, 150, 150), HARDEST, 2_500, None),
+        ((150, 149, 150), HARDEST, 2_500, ("IMP.LOW", 149, 150, "ohm")),
+        # unlike: 20 % of the lowest
+        ((1_000, 1_200, 1_100), NMES, 2_500, None),
+        ((1_000, 1_199, 1_100), NMES, 2_500, None),
+        ((1_000, 1_201, 1_100), NMES, 2_500, ("IMP.UNSTEADY", 201_000, 200_000, "ppm")),
+        ((1_501, 1_250, 1_300), NMES, 2_500, ("IMP.UNSTEADY", 200_800, 200_000, "ppm")),
+    ],
+)
+def test_g20_three_test_readings_suit_the_pad(
+    ohms: tuple[int, ...], limits: Limits, area_mm2: int, expected: tuple[str, int, int, str] | None
+):
+    found = gate.g20(skin(ohms, limits=limits, area_mm2=area_mm2, channel=1))
+    assert found == (refuse("G20", expected[0], 1, *expected[1:]) if expected else None)
+
+
+@pytest.mark.rule("G20")
+def test_g20_without_a_check_nothing_starts():
+    assert gate.g20(skin()._replace(reading=None)) == refuse("G20", "IMP.STALE", 1, 0, 3, "readings")
+
+
+@pytest.mark.rule("G20")
+@pytest.mark.parametrize(("limits", "longest_ms"), [(NMES, 120_000), (HARDEST, 600_000)], ids=["shipped", "hard"])
+def test_g20_a_check_grows_old(limits: Limits, longest_ms: int):
+    assert [gate.g20(skin(age_ms=longest_ms + off, limits=limits)) for off in (-1, 0, 1)] == [
+        None, None, refuse("G20", "IMP.STALE", 1, longest_ms + 1, longest_ms, "ms"),
+    ]  # fmt: skip
+
+
+@pytest.mark.rule("G21")
+@pytest.mark.hazard("H09")
+@pytest.mark.parametrize(
+    ("setpoint_ua", "ohm", "limits", "expected"),
+    [
+        (80_000, 1_500, NMES, None),  # 120 V of 150 V x 0.8
+        (79_999, 1_500, NMES, None),
+        (80_001, 1_500, NMES, (120_002, 120_000)),
+        (80_000, 1_501, NMES, (120_080, 120_000)),
+        (95_000, 1_500, HARDEST, None),  # 142.5 V of 150 V x 0.95
+        (95_001, 1_500, HARDEST, (142_502, 142_500)),
+    ],
+)
+def test_g21_the_voltage_reaches_with_room(
+    setpoint_ua: int, ohm: int, limits: Limits, expected: tuple[int, int] | None
+):
+    found = gate.g21(skin((300, ohm, 300), setpoint_ua=setpoint_ua, limits=limits))
+    assert found == (refuse("G21", "LIM.HEADROOM", 1, *expected, "mV") if expected else None)
+
+
+@pytest.mark.rule("G21")
+def test_g21_a_weaker_device_reaches_less():
+    assert gate.g21(skin(setpoint_ua=40_000, compliance_mv=75_000)) is None
+    assert gate.g21(skin(setpoint_ua=40_000, compliance_mv=74_999)) == refuse(
+        "G21", "LIM.HEADROOM", 1, 60_000, 59_999, "mV"
+    )
+
+
+@pytest.mark.rule("G21")
+def test_g21_has_nothing_to_say_before_the_check():
+    high = skin((60_000,), setpoint_ua=80_000)
+    assert gate.g21(high) is not None
+    assert gate.g21(high._replace(reading=None)) is None
+    assert gate.g21(high._replace(reading=Reading(1, (), 0))) is None
+
+
+@pytest.mark.rule("G29")
+@pytest.mark.hazard("H04")
+@pytest.mark.hazard("H05")
+@pytest.mark.parametrize(
+    ("numeric", "flag_ua", "setpoint_ua", "sensation", "expected"),
+    [
+        (False, 15_000, 14_999, "S1", (14_999, 15_000)),
+        (False, 15_000, 15_000, "S1", None),
+        (False, 15_000, 15_001, "S1", None),
+        (False, 15_000, 14_999, "S2", (14_999, 15_000)),
+        (False, 15_000, 14_999, "S0", None),
+        (True, 15_000, 14_999, "S1", None),
+        (False, None, 80_000, "S1", (80_000, 0)),
+        (False, None, 80_000, "S2", (80_000, 0)),
+        (False, None, 80_000, "S0", None),
+        (True, None, 1, "S2", None),
+        (False, 0, 1, "S2", None),
+    ],
+)
+def test_g29_skin_that_feels_little_needs_a_device_that_sees(
+    numeric: bool, flag_ua: int | None, setpoint_ua: int, sensation: str, expected: tuple[int, int] | None
+):
+    view = skin(
+        setpoint_ua=setpoint_ua,
+        sensation=Sensation(sensation),
+        numeric_impedance=numeric,
+        electrode_flag_from_ua=flag_ua,
+    )
+    assert gate.g29(view) == (refuse("G29", "IMP.BLIND", 1, *expected, "uA") if expected else None)
+
+
+@pytest.mark.parametrize("rule", [gate.g20, gate.g21, gate.g29])
+def test_a_skin_rule_names_the_channel(rule: Callable[[Skin], Reason | None]):
+    blind = {"numeric_impedance": False, "electrode_flag_from_ua": None, "sensation": Sensation.S2}
+    found = rule(skin((90_000,) * 3, channel=6, **blind))
+    assert found is not None
+    assert found.channel == 6
+
+
+def test_an_ordinary_skin_is_quiet_everywhere():
+    assert [rule(skin()) for rule in (gate.g20, gate.g21, gate.g29)] == [None] * 3

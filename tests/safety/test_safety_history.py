@@ -1,0 +1,46 @@
+"""safety/history.py: the words of the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from safety.history import History, Record
+from safety.limits import Modality
+from safety.prescription import Dose
+
+RECORD = Record(
+    session="s-1", rx="rx-1@1", site="left-quadriceps", pair="a", modality=Modality.NMES, opened_wall_ms=1,
+    closed_wall_ms=None, on_time_ms=24_000, reserved=Dose(nc=5), charged=None,
+)  # fmt: skip
+
+
+def test_a_record_says_all_that_the_ledger_rules_ask():
+    assert [spec.name for spec in fields(Record)] == [
+        "session", "rx", "site", "pair", "modality", "opened_wall_ms", "closed_wall_ms", "on_time_ms", "reserved",
+        "charged",
+    ]  # fmt: skip
+    assert (RECORD.charged, RECORD.closed_wall_ms) == (None, None)
+
+
+def test_a_history_without_older_sessions_says_so():
+    history = History(patient="p-1", records=(RECORD,), locked_sites=())
+    assert history.earlier == ()
+    assert history == History(patient="p-1", records=(RECORD,), locked_sites=(), earlier=())
+
+
+@pytest.mark.rule("L07")
+@pytest.mark.parametrize("name", [spec.name for spec in fields(Record)])
+def test_a_record_must_name_every_field(name: str):
+    values = {spec.name: getattr(RECORD, spec.name) for spec in fields(Record) if spec.name != name}
+    with pytest.raises(TypeError):
+        Record(**values)
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"), [(RECORD, "charged"), (History(patient="", records=(), locked_sites=()), "records")]
+)
+def test_history_cannot_be_rewritten(thing: object, name: str):
+    with pytest.raises(FrozenInstanceError):
+        setattr(thing, name, None)

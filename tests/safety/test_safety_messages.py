@@ -1,0 +1,95 @@
+"""safety/messages.py: the verbs, what carries them, and that a message once said cannot be changed."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import get_args
+
+import pytest
+from rig import Rig, config
+
+from safety import messages
+from safety.messages import (
+    Adjust,
+    ArmSession,
+    Check,
+    Claim,
+    ClearLatch,
+    Config,
+    Event,
+    Expect,
+    Flaw,
+    Pause,
+    Prepare,
+    Release,
+    Renew,
+    Resume,
+    Start,
+    Stop,
+    Verb,
+    Wish,
+)
+
+WISHES = {
+    "device.claim": Claim(),
+    "device.renew": Renew(),
+    "device.release": Release(),
+    "session.prepare": Prepare(None, "rx-1@1", "p-1"),
+    "impedance.check": Check(()),
+    "session.arm": ArmSession(),
+    "session.start": Start(),
+    "session.adjust": Adjust(1, -1_000),
+    "session.pause": Pause(),
+    "session.resume": Resume(),
+    "session.stop": Stop(),
+    "latch.clear": ClearLatch(1, "pad replaced"),
+}
+
+
+def test_every_verb_of_the_api_has_its_wish():
+    assert {wish.verb.value: wish for wish in WISHES.values()} == WISHES
+    assert set(WISHES) == {verb.value for verb in Verb}
+    assert {type(wish) for wish in WISHES.values()} == set(get_args(Wish))
+
+
+@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+def test_a_command_has_the_verb_of_its_wish(wish: Wish):
+    assert Rig().command(wish).verb is wish.verb
+
+
+def test_a_sender_need_not_say_what_it_believed():
+    assert Expect() == Expect(boot_id=None, session_id=None, state_version=None)
+
+
+@pytest.mark.hazard("H08")
+@pytest.mark.parametrize("wish", [WISHES["session.adjust"], WISHES["impedance.check"], Expect(), config()])
+def test_what_was_said_cannot_be_changed(wish: object):
+    name = fields(wish)[0].name  # type: ignore[arg-type]
+    with pytest.raises(FrozenInstanceError):
+        setattr(wish, name, None)
+
+
+def test_every_event_is_frozen_or_a_tuple():
+    for kind in get_args(Event):
+        assert issubclass(kind, tuple) or (is_dataclass(kind) and kind.__dataclass_params__.frozen)
+
+
+def test_the_configuration_names_every_field():
+    values = {spec.name: getattr(config(), spec.name) for spec in fields(Config)}
+    for name in values:
+        with pytest.raises(TypeError):
+            Config(**{key: value for key, value in values.items() if key != name})
+
+
+def test_the_words_on_the_wire_are_stable():
+    assert [flaw.value for flaw in Flaw] == ["damaged", "refused", "timeout", "unknown"]
+    assert [state.value for state in messages.DeviceState] == ["stopped", "armed", "running", "cut"]
+    assert [kind.value for kind in messages.EntryKind] == [
+        "open",
+        "permit",
+        "latch",
+        "clear",
+        "settle",
+        "close",
+        "wish",
+    ]

@@ -1,0 +1,383 @@
+"""The rules of the device's word in safety/rules/monitor.py: each edge by one unit, and each condition alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from rig import CAPS, IDENTITY, Rig, Sensation, Train, plan
+
+from safety.impedance import NO_CURRENT_OHM, Span, observe
+from safety.messages import DeviceState, Flaw, Sample, Status
+from safety.rules import monitor
+from safety.rules.views import Look, Noise, Word
+from safety.state import Setting
+from safety.verdict import Reason, Severity
+
+HOLD, PAUSE, STOP, LOCK = Severity.HOLD, Severity.PAUSE, Severity.STOP, Severity.LOCK
+
+RUNNING = Rig().plateau()
+TRAIN = Train(1, 20_000, 300, 100, 25_000)
+
+# What the device measures
+
+SAMPLE = Sample(1, 20_000, 300, 100, 25_000, 20_000, 1_500, 100, 1_000, 0, True, False, False, False)
+CONTACT = RUNNING.station.session.channels[0].contact._replace(baseline_ohm=1_500, baseline_ua=20_000, in_a_row=(0, 0))
+AT_20_MA = Span(20_000, 20_000, 20_000, 10_000)
+
+
+def look(sample: dict[str, object] | None = None, **changes: object) -> Look:
+    """Look at one ordinary reading on the plateau, with parts of it replaced."""
+    reading = SAMPLE._replace(**sample or {})
+    setting = Setting(plan(), 20_000, 0)
+    after = observe(CONTACT, reading, AT_20_MA, RUNNING.mono_ms)
+    view = Look(setting, TRAIN, 20_000, reading, CONTACT, after, RUNNING.station.session.limits, CAPS, True)
+    return view._replace(**changes)
+
+
+def padded(area_mm2: int) -> Setting:
+    return Setting(plan(area_mm2=area_mm2), 20_000, 0)
+
+
+def test_all_rules_are_quiet_about_an_ordinary_word() -> None:
+    assert [rule(look()) for rule in monitor.HEARD] == [None] * 10
+    assert [rule(word()) for rule in monitor.WORD] == [None] * 4
+
+
+@pytest.mark.rule("M01")
+@pytest.mark.hazard("H14")
+@pytest.mark.parametrize(("high_ua", "edge_ua"), [(20_000, 22_200), (5_000, 7_000), (18_181, 20_181), (18_200, 20_202)])
+def test_m01_trips_at_the_second_reading_above_2_ma_or_10_percent_and_the_accuracy(high_ua: int, edge_ua: int) -> None:
+    span = Span(high_ua, high_ua, 20_000, 10_000)
+
+    def twice(measured_ua: int) -> Reason | None:
+        reading = SAMPLE._replace(ua=high_ua, measured_ua=measured_ua)
+        once = observe(CONTACT, reading, span, 0)
+        assert monitor.m01(look(before=CONTACT, after=once)) is None
+        again = observe(once, reading, span, 0)
+        return monitor.m01(look({"ua": high_ua, "measured_ua": measured_ua}, after=again))
+
+    assert twice(edge_ua) is None
+    assert twice(edge_ua + 1) == Reason("M01", LOCK, "DEV.READBACK_MISMATCH", 1, edge_ua + 1, high_ua, "uA")
+
+
+def test_m01_starts_its_count_again_after_a_good_reading() -> None:
+    contact = CONTACT
+    for measured_ua in (30_000, 20_000, 30_000):
+        contact = observe(contact, SAMPLE._replace(measured_ua=measured_ua), AT_20_MA, 0)
+        assert monitor.m01(look(after=contact)) is None
+
+
+@pytest.mark.rule("M07")
+@pytest.mark.hazard("H06")
+@pytest.mark.parametrize(
+    ("sample", "changes", "found"),
+    [
+        ({"ohm": 8_000}, {}, None),
+        ({"ohm": 8_001}, {}, (8_001, 8_000)),
+        ({"ohm": NO_CURRENT_OHM}, {}, (NO_CURRENT_OHM, 8_000)),
+        ({"ohm": 4_000}, {"setting": padded(5_000)}, None),
+        ({"ohm": 4_501}, {"setting": padded(5_000)}, (4_501, 4_500)),
+        ({"ohm": 9_000}, {"before": CONTACT._replace(baseline_ohm=3_000)}, None),
+        ({"ohm": 9_001}, {"before": CONTACT._replace(baseline_ohm=3_000)}, (9_001, 9_000)),
+        ({"ohm": 8_001}, {"before": CONTACT._replace(baseline_ohm=0)}, (8_001, 8_000)),
+        ({"ohm": 8_001}, {"caps": replace(CAPS, numeric_impedance=False)}, None),
+        ({"open": True}, {}, (1_500, 8_000)),
+        ({"open": True, "fresh": False}, {}, None),
+        ({"open": True}, {"train": None}, None),
+        ({"measured_ua": 10_000}, {}, None),
+        ({"measured_ua": 9_999}, {}, (1_500, 8_000)),
+        ({"measured_ua": 9_999}, {"low_ua": 19_998}, None),
+        ({"measured_ua": 9_999}, {"caps": replace(CAPS, readback=False)}, None),
+    ],
+)
+def test_m07_opens_on_one_reading(
+    sample: dict[str, object], changes: dict[str, object], found: tuple[int, int] | None
+) -> None:
+    expected = Reason("M07", STOP, "IMP.OPEN", 1, *found, "ohm") if found else None
+    assert monitor.m07(look(sample, **changes)) == expected
+
+
+@pytest.mark.rule("M08")
+@pytest.mark.hazard("H17")
+@pytest.mark.parametrize(("ohm", "short", "trips"), [(99, False, True), (100, False, False), (1_500, True, True)])
+def test_m08_trips_at_the_second_short_reading(ohm: int, short: bool, trips: bool) -> None:
+    reading = SAMPLE._replace(ohm=ohm, short=short)
+    once = observe(CONTACT, reading, AT_20_MA, 0)
+    assert monitor.m08(look({"ohm": ohm}, after=once)) is None
+    again = observe(once, reading, AT_20_MA, 0)
+    expected = Reason("M08", LOCK, "IMP.SHORT", 1, ohm, 100, "ohm") if trips else None
+    assert monitor.m08(look({"ohm": ohm}, after=again)) == expected
+    between = observe(observe(once, SAMPLE, AT_20_MA, 0), reading, AT_20_MA, 0)
+    assert monitor.m08(look({"ohm": ohm}, after=between)) is None
+
+
+def recent(*ohms: int, **changes: object) -> dict[str, object]:
+    return {"after": CONTACT._replace(recent=ohms, **changes)}
+
+
+@pytest.mark.rule("M09")
+@pytest.mark.hazard("H04")
+@pytest.mark.parametrize(
+    ("changes", "limit"),
+    [
+        (recent(4_000, 4_000, 4_000, 4_000, 4_000), None),
+        (recent(4_001, 1_500, 4_001, 1_500, 4_001), 4_000),
+        (recent(4_001, 1_500, 4_001, 1_500, 4_000), None),
+        (recent(4_001, 4_001, 4_001), 4_000),
+        (recent(2_001, 2_001, 2_001) | {"setting": padded(5_000)}, 2_000),
+        (recent(2_000, 2_000, 2_000) | {"setting": padded(5_000)}, None),
+        ({"before": CONTACT._replace(recent=(9_000,) * 5), "after": CONTACT._replace(recent=(9_000,) * 5)}, 4_000),
+    ],
+)
+def test_m09_wants_three_of_five_below_4_kilohm_for_25_cm2(changes: dict[str, object], limit: int | None) -> None:
+    expected = Reason("M09", PAUSE, "IMP.HIGH", 1, 1_500, limit, "ohm") if limit else None
+    assert monitor.m09(look(**changes)) == expected
+
+
+def test_three_of_five_rules_wait_for_a_new_reading() -> None:
+    old = CONTACT._replace(recent=(9_000, 9_000, 9_000, 5_000), medians=((0, 20_000),))
+    for rule in (monitor.m09, monitor.m10, monitor.m11, monitor.m13):
+        assert rule(look(before=CONTACT, after=old)) is not None
+        assert rule(look(before=old, after=old)) is None
+
+
+@pytest.mark.rule("M10")
+@pytest.mark.hazard("H04")
+@pytest.mark.parametrize(("sensation", "limit"), [(Sensation.S0, 2_250), (Sensation.S1, 1_950), (Sensation.S2, 1_800)])
+def test_m10_compares_with_the_baseline_by_the_class_of_sensation(sensation: Sensation, limit: int) -> None:
+    ppm = {Sensation.S0: 1_500_000, Sensation.S1: 1_300_000, Sensation.S2: 1_200_000}[sensation]
+    limits = replace(RUNNING.station.session.limits, ratio_ppm=ppm)
+    high = (limit + 1,) * 3
+    expected = Reason("M10", PAUSE, "IMP.DRIFT", 1, 1_500, limit, "ohm")
+    assert monitor.m10(look(**recent(1_500, 1_500, *high), limits=limits)) == expected
+    assert monitor.m10(look(**recent(1_500, 1_500, limit, *high[1:]), limits=limits)) is None
+    assert monitor.m10(look(**recent(*high, baseline_ohm=0), limits=limits)) is None
+
+
+@pytest.mark.rule("M11")
+@pytest.mark.hazard("H04")
+@pytest.mark.parametrize(
+    ("ohms", "found"),
+    [
+        ((1_000, 1_250), None),
+        ((1_000, 1_251), (251, 250)),
+        ((1_000, 750), None),
+        ((1_000, 749), (251, 250)),
+        ((2_000, 1_000, 1_250), None),
+        ((1_251,), None),
+        ((), None),
+    ],
+)
+def test_m11_sees_a_step_of_more_than_a_quarter(ohms: tuple[int, ...], found: tuple[int, int] | None) -> None:
+    expected = Reason("M11", PAUSE, "IMP.DRIFT", 1, *found, "ohm") if found else None
+    assert monitor.m11(look(**recent(*ohms))) == expected
+
+
+def test_m11_judges_a_pair_once() -> None:
+    stepped = (1_000, 2_000)
+    before, after = CONTACT._replace(recent=stepped), CONTACT._replace(recent=stepped, fresh_ms=1)
+    assert monitor.m11(look(before=before, after=after)) is None
+
+
+@pytest.mark.rule("M12")
+@pytest.mark.hazard("H34")
+@pytest.mark.parametrize(
+    ("ohms", "found"),
+    [
+        ((1_000, 1_101, 1_212), (1_212, 1_211)),
+        ((1_000, 1_100, 1_212), None),
+        ((1_000, 1_101, 1_211), None),
+        ((1_101, 1_212), None),
+    ],
+)
+def test_m12_wants_two_steep_minutes_running(ohms: tuple[int, ...], found: tuple[int, int] | None) -> None:
+    minutes = tuple((index * 60_000, ohm) for index, ohm in enumerate(ohms))
+    expected = Reason("M12", HOLD, "IMP.DRIFT", 1, *found, "ohm") if found else None
+    assert monitor.m12(look(after=CONTACT._replace(minutes=minutes))) == expected
+
+
+@pytest.mark.rule("M13")
+@pytest.mark.hazard("H17")
+@pytest.mark.parametrize(
+    ("ohms", "medians", "floor"),
+    [
+        ((2_000, 2_000, 1_199, 1_199, 1_199), ((0, 2_000), (1, 1_500)), 1_200),
+        ((2_000, 2_000, 1_200, 1_199, 1_199), ((0, 2_000), (1, 1_500)), None),
+        ((1_199, 1_199, 1_199), ((0, 1_998),), None),
+        ((1_199, 1_199, 1_199), (), None),
+    ],
+)
+def test_m13_sees_a_fall_of_more_than_40_percent_from_the_highest_median(
+    ohms: tuple[int, ...], medians: tuple[tuple[int, int], ...], floor: int | None
+) -> None:
+    expected = Reason("M13", PAUSE, "IMP.FALL", 1, 1_500, floor, "ohm") if floor else None
+    assert monitor.m13(look(**recent(*ohms, medians=medians))) == expected
+
+
+@pytest.mark.rule("M14")
+@pytest.mark.hazard("H09")
+@pytest.mark.parametrize(
+    ("clipped", "severity", "allowed"), [(2, None, 0), (3, HOLD, 3), (9, HOLD, 3), (10, PAUSE, 10), (11, PAUSE, 10)]
+)
+def test_m14_holds_at_three_clipped_pulses_and_pauses_at_ten(
+    clipped: int, severity: Severity | None, allowed: int
+) -> None:
+    expected = Reason("M14", severity, "IMP.CLIP", 1, clipped, allowed, "pulses") if severity else None
+    assert monitor.m14(look({"clipped": clipped})) == expected
+
+
+@pytest.mark.rule("M27")
+@pytest.mark.hazard("H16")
+@pytest.mark.parametrize("echo", [{"ua": 20_001}, {"width_us": 299}, {"gap_us": 101}, {"period_us": 25_010}])
+def test_m27_compares_every_field_of_the_echo(echo: dict[str, int]) -> None:
+    ua = echo.get("ua", 20_000)
+    assert monitor.m27(look(echo)) == Reason("M27", LOCK, "DEV.READBACK_MISMATCH", 1, ua, 20_000, "uA")
+    assert monitor.m27(look(echo, settled=False)) is None
+
+
+@pytest.mark.rule("M27")
+def test_m27_wants_nothing_in_force_where_nothing_was_sent() -> None:
+    assert monitor.m27(look({"ua": 0, "width_us": 0, "gap_us": 0, "period_us": 0}, train=None)) is None
+    assert monitor.m27(look({}, train=None)) == Reason("M27", LOCK, "DEV.READBACK_MISMATCH", 1, 20_000, 0, "uA")
+
+
+# What the device says of itself
+
+STATUS = Status(IDENTITY.boot, 1_000, 50, DeviceState.RUNNING, 0, False, 3, 12_000, 5, 9)
+
+
+def word(before: dict[str, object] | None = None, **after: object) -> Word:
+    first = STATUS._replace(**before or {})
+    return Word(CAPS, first, first._replace(**after), RUNNING.station.session.limits)
+
+
+@pytest.mark.rule("M04")
+@pytest.mark.rule("M27")
+@pytest.mark.hazard("H10")
+@pytest.mark.hazard("H12")
+def test_a_device_is_on_exactly_when_it_was_granted() -> None:
+    stopped = Reason("M04", STOP, "DEV.WATCHDOG", 0, 1, 0, "fault bits")
+    running = Reason("M27", LOCK, "DEV.READBACK_MISMATCH")
+    on = {state: monitor.m04_stopped(word(state=state, faults=1)) for state in DeviceState}
+    off = {state: monitor.m27_still(word(state=state)) for state in DeviceState}
+    assert on == {
+        DeviceState.STOPPED: stopped,
+        DeviceState.ARMED: None,
+        DeviceState.RUNNING: None,
+        DeviceState.CUT: stopped,
+    }
+    assert off == {
+        DeviceState.STOPPED: None,
+        DeviceState.ARMED: running,
+        DeviceState.RUNNING: running,
+        DeviceState.CUT: None,
+    }
+
+
+@pytest.mark.rule("M23")
+@pytest.mark.hazard("H33")
+def test_m23_hears_the_button_down_and_a_press_that_was_missed() -> None:
+    pressed = Reason("M23", STOP, "SES.PATIENT_STOP")
+    assert monitor.m23_button(word()) is None
+    assert monitor.m23_button(word(button=True)) == pressed
+    assert monitor.m23_button(word({"button": True}, button=True)) == pressed
+    assert monitor.m23_button(word({"button": True}, button=False)) is None
+    assert monitor.m23_button(word(presses=4)) == pressed
+    assert monitor.m23_button(word({"presses": 127}, presses=0)) == pressed
+
+
+@pytest.mark.rule("M28")
+@pytest.mark.hazard("H50")
+@pytest.mark.parametrize(
+    ("supply_mv", "severity", "allowed"),
+    [
+        (9_719, STOP, 10_800),
+        (9_720, PAUSE, 10_800),
+        (10_799, PAUSE, 10_800),
+        (10_800, None, 0),
+        (13_200, None, 0),
+        (13_201, PAUSE, 13_200),
+        (14_520, PAUSE, 13_200),
+        (14_521, STOP, 13_200),
+    ],
+)
+def test_m28_pauses_outside_the_band_and_stops_a_tenth_further(
+    supply_mv: int, severity: Severity | None, allowed: int
+) -> None:
+    expected = Reason("M28", severity, "DEV.SUPPLY", 0, supply_mv, allowed, "mV") if severity else None
+    said = word(supply_mv=supply_mv)
+    assert monitor.m28(said) == expected
+    assert monitor.m28(said._replace(caps=replace(CAPS, supply_min_mv=None))) is None
+    assert monitor.m28(said._replace(caps=replace(CAPS, supply_max_mv=None))) is None
+
+
+@pytest.mark.rule("M30")
+@pytest.mark.hazard("H13")
+@pytest.mark.parametrize(
+    ("after", "trips"),
+    [
+        ({}, False),
+        ({"uptime_ms": 1_001, "frames": 51}, False),
+        ({"uptime_ms": 999}, True),
+        ({"frames": 49}, True),
+        ({"boot": 8}, True),
+        ({"boot": 6, "uptime_ms": 2_000, "frames": 99}, True),
+    ],
+)
+def test_m30_sees_each_counter_run_back_alone(after: dict[str, int], trips: bool) -> None:
+    expected = Reason("M30", STOP, "DEV.RESET", 0, after.get("uptime_ms", 1_000), 1_000, "ms") if trips else None
+    assert monitor.m30(word(**after)) == expected
+
+
+@pytest.mark.rule("M26")
+@pytest.mark.hazard("H16")
+@pytest.mark.parametrize(
+    ("flaw", "count", "energising", "severity", "code"),
+    [
+        (Flaw.DAMAGED, 1, True, None, ""),
+        (Flaw.TIMEOUT, 1, True, None, ""),
+        (Flaw.DAMAGED, 2, False, PAUSE, "DEV.PROTOCOL"),
+        (Flaw.TIMEOUT, 3, False, STOP, "DEV.PROTOCOL"),
+        (Flaw.DAMAGED, 4, False, STOP, "DEV.PROTOCOL"),
+        (Flaw.REFUSED, 1, False, None, ""),
+        (Flaw.REFUSED, 1, True, STOP, "DEV.NAK"),
+        (Flaw.UNKNOWN, 1, False, STOP, "DEV.PROTOCOL"),
+    ],
+)
+def test_m26_counts_flaws_and_forgives_no_unknown_word(
+    flaw: Flaw, count: int, energising: bool, severity: Severity | None, code: str
+) -> None:
+    found = monitor.m26(Noise(flaw, tuple(range(count)), energising))
+    outright = flaw in {Flaw.REFUSED, Flaw.UNKNOWN}
+    asked, allowed = (1, 0) if outright else (count, 1 if severity is PAUSE else 2)
+    assert found == (Reason("M26", severity, code, 0, asked, allowed, "words") if severity else None)
+
+
+@pytest.mark.rule("M29")
+@pytest.mark.hazard("H10")
+def test_m29_calls_somebody_at_500_ms() -> None:
+    assert (monitor.STOP_AGAIN_MS, monitor.CUT_MS, monitor.ALARM_MS) == (100, 250, 500)
+    assert monitor.m29(499) is None
+    assert monitor.m29(500) == Reason("M29", LOCK, "DEV.STOP_UNCONFIRMED", 0, 500, 500, "ms")
+
+
+@pytest.mark.rule("M29")
+@pytest.mark.hazard("H10")
+@pytest.mark.hazard("H12")
+@pytest.mark.parametrize(
+    ("sample", "asked"),
+    [
+        ({"measured_ua": 2_000}, None),
+        ({"measured_ua": 2_001}, 2_001),
+        ({"measured_ua": 2_001, "fresh": False}, None),
+        ({"measured_ua": 2_001, "ua": 0, "ohm": NO_CURRENT_OHM}, 2_001),
+    ],
+)
+def test_m29_sees_current_that_nobody_granted(sample: dict[str, object], asked: int | None) -> None:
+    expected = Reason("M29", LOCK, "DEV.STRAY_CURRENT", 2, asked, 2_000, "uA") if asked else None
+    quiet = SAMPLE._replace(channel=1, fresh=False)
+    stray = SAMPLE._replace(channel=2, **sample)
+    assert monitor.m29_stray((quiet, stray, stray._replace(channel=3))) == expected
+    assert monitor.m29_stray((quiet,)) is None
+    assert monitor.m29_stray(()) is None

@@ -1,0 +1,76 @@
+"""safety/rules/registry.py: every rule of the safety reference is built or pending, and names its hazards."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+
+import pytest
+
+from safety import facts, machine, wishes
+from safety.rules import gate, ledger, monitor
+from safety.rules.registry import LOCK_SCOPE, PENDING, RULES
+from safety.verdict import Scope
+
+IDS = [rule.id for rule in RULES]
+GATE = {f"G{n:02}" for n in range(1, 30)}
+MONITOR = {f"M{n:02}" for n in range(1, 38)} - {"M33"}
+LEDGER = {f"L{n:02}" for n in range(1, 14)}
+
+
+@pytest.mark.hazard("H40")
+def test_every_rule_of_the_reference_is_built_or_pending_once():
+    assert len(IDS) == len(set(IDS))
+    assert len(PENDING) == len(set(PENDING))
+    assert not set(IDS) & set(PENDING)
+    assert (set(IDS) - {"X6"}) | set(PENDING) == GATE | MONITOR | LEDGER
+
+
+def test_the_rules_stand_in_the_order_of_the_reference():
+    assert [i for letter in "GMLX" for i in sorted(IDS) if i[0] == letter] == IDS
+
+
+@pytest.mark.hazard("H40")
+def test_every_entry_names_hazards_and_says_what_it_guards():
+    for rule in RULES:
+        assert rule.hazards.split()
+        assert all(re.fullmatch(r"H(0[1-9]|[1-4]\d|50)", hazard) for hazard in rule.hazards.split())
+        assert rule.text.endswith(".")
+        assert rule.needs in {"", "impedance", "electrode", "readback", "clip", "patient stop", "echo", "supply"}
+
+
+def spoken(module: object) -> set[str]:
+    """Rule ids that a module's source gives as the first argument of a Reason."""
+    calls = (node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Call))  # type: ignore[arg-type]
+    firsts = (
+        call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Reason" and call.args
+    )
+    return {first.value for first in firsts if isinstance(first, ast.Constant) and first.value}
+
+
+@pytest.mark.hazard("H40")
+def test_what_the_rules_can_say_is_what_is_registered():
+    said = spoken(gate) | spoken(monitor) | spoken(ledger) | spoken(wishes) | spoken(facts) | spoken(machine)
+    accounting = {"L07", "L08"}  # they count, and say nothing by themselves
+    not_registered = {"G03", "STOP"}  # an armed session that nobody starts; a person's own stop
+    assert said == set(IDS) - accounting | not_registered
+
+
+@pytest.mark.hazard("H40")
+def test_each_built_rule_is_asked_somewhere():
+    asked = (
+        *wishes.WISH_RULES, *wishes.SESSION_RULES, *wishes.ENERGISE_RULES, *wishes.FIT_RULES, *wishes.PULSE,
+        *wishes.SKIN_RULES, *wishes.BLIND_RULES, *ledger.LEDGER, *monitor.TICK, *monitor.HEARD, *monitor.WORD,
+    )  # fmt: skip
+    names = {rule.__name__.split("_")[0].upper() for rule in asked}
+    elsewhere = {"M26", "M29", "L07", "L08", "X6"}  # facts.garbled, machine.insist, ledger.counted, facts.booted
+    assert names | elsewhere == set(IDS)
+
+
+@pytest.mark.hazard("H14")
+@pytest.mark.hazard("H17")
+def test_a_lock_of_these_rules_holds_more_than_the_session():
+    assert LOCK_SCOPE == {
+        "G23": Scope.DEVICE, "M01": Scope.DEVICE, "M27": Scope.DEVICE, "M29": Scope.DEVICE, "M08": Scope.MONTAGE,
+    }  # fmt: skip
