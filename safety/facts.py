@@ -20,7 +20,7 @@ from safety.messages import (
     Probed,
     Status,
 )
-from safety.rules import monitor
+from safety.rules import line, monitor
 from safety.rules.gate import g20
 from safety.rules.views import Look, Noise, Skin, Word
 from safety.state import Device, Phase, Purpose, Reading, Session, Stopping, Waiting
@@ -156,7 +156,7 @@ def heard(turn: Turn, event: Heard) -> None:
     )
     reasons = words(turn, device, status) + look(turn, event, answers)
     granted = turn.station.phase is Phase.RUNNING or turn.station.stopping is not None
-    stray = None if granted else monitor.m29_stray(event.samples)
+    stray = None if granted else line.m29_stray(event.samples)
     if stray is not None:
         cut_off(turn, stray)
     elif reasons:
@@ -186,7 +186,7 @@ def words(turn: Turn, device: Device, status: Status) -> tuple[Reason, ...]:
     station, waiting = turn.station, turn.station.waiting
     word = Word(device.caps, device.status, status, station.config.general)
     if station.phase is Phase.UNCERTAIN:
-        if monitor.m30(word) is not None:
+        if line.m30(word) is not None:
             in_doubt(turn)
         return ()
     rules: list[Callable[[Word], Reason | None]] = []
@@ -249,7 +249,7 @@ def confirm(turn: Turn) -> None:
     turn.station = turn.station._replace(stopping=None)
     turn.tell("stop.confirmed", waited_ms=waited_ms)
     if stopping.cut and not stopping.alarmed:
-        reasons = (Reason("M29", Severity.LOCK, "DEV.STOP_UNCONFIRMED", 0, waited_ms, monitor.CUT_MS, "ms"),)
+        reasons = (Reason("M29", Severity.LOCK, "DEV.STOP_UNCONFIRMED", 0, waited_ms, line.CUT_MS, "ms"),)
         turn.tell("alarm.raised", "high", reasons)
         turn.latch(reasons)
         if turn.station.session is not None and turn.station.phase is not Phase.UNCERTAIN:
@@ -345,7 +345,7 @@ def garbled(turn: Turn, event: Garbled) -> None:
     if station.session is None or station.phase is Phase.UNCERTAIN:
         return
     energising = mine and station.phase in ENERGISED
-    found = monitor.m26(Noise(event.flaw, times, energising))
+    found = line.m26(Noise(event.flaw, times, energising))
     if found is not None:
         turn.judge((found,))
 

@@ -62,7 +62,7 @@ from safety.messages import (
     Probed,
     Tick,
 )
-from safety.rules import monitor
+from safety.rules import line, monitor
 from safety.rules.views import Watch
 from safety.state import QUIET, Beat, Count, Course, Phase, Purpose, Session, Station
 from safety.turn import Turn
@@ -147,13 +147,13 @@ def insist(turn: Turn) -> None:
     if stopping is None:
         return
     waited_ms = turn.now.mono_ms - stopping.since_ms
-    if waited_ms >= monitor.CUT_MS and not stopping.cut:
+    if waited_ms >= line.CUT_MS and not stopping.cut:
         turn.effects.append(Silence(cut=True))
         stopping = stopping._replace(cut=True, tries=3)
-    elif waited_ms >= stopping.tries * monitor.STOP_AGAIN_MS and stopping.tries < 3:
+    elif waited_ms >= stopping.tries * line.STOP_AGAIN_MS and stopping.tries < 3:
         turn.effects.append(Silence(cut=False))
         stopping = stopping._replace(tries=stopping.tries + 1)
-    found = monitor.m29(waited_ms)
+    found = line.m29(waited_ms)
     if found is not None and not stopping.alarmed:
         stopping = stopping._replace(alarmed=True)
         turn.station = turn.station._replace(stopping=stopping)

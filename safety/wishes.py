@@ -22,7 +22,7 @@ from safety.messages import (
 )
 from safety.prescription import Dose, Prescription, worst_dose
 from safety.rules import gate
-from safety.rules.monitor import PULSE
+from safety.rules.tick import PULSE
 from safety.rules.views import Gate, Lane, Skin
 from safety.state import FRESH, Course, Holder, Phase, Purpose, Session, Setting, Waiting
 from safety.turn import Turn

@@ -23,7 +23,7 @@ from rig import (
 
 from safety.limits import site_limits
 from safety.rules import gate
-from safety.rules.monitor import PULSE
+from safety.rules.tick import PULSE
 from safety.rules.views import Lane
 from safety.verdict import Reason, Severity
 from safety.waveform import Train

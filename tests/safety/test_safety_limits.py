@@ -26,7 +26,7 @@ from safety.limits import (
     spec_text,
 )
 from safety.prescription import Prescription
-from safety.rules.monitor import PULSE
+from safety.rules.tick import PULSE
 from safety.rules.views import Lane
 
 NAMES = [spec.name for spec in fields(Limits)]

@@ -1,4 +1,4 @@
-"""The rules of a tick in safety/rules/monitor.py: one unit below, at and above each edge, and each condition alone."""
+"""safety/rules/tick.py and people.py: one unit below, at and above each edge, and each condition alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rig import (
 )
 
 from safety.impedance import UNSENSED
-from safety.rules import monitor
+from safety.rules import monitor, people, tick
 from safety.rules.views import Watch
 from safety.state import Channel, Holder, Setting
 from safety.times import SCIENCEMODE4
@@ -63,7 +63,7 @@ def test_the_lists_name_every_monitor_rule_once_and_in_this_order() -> None:
     assert names(monitor.WORD) == "m30 m23_button m04_stopped m28"
     assert names(monitor.WORD_STILL) == "m30 m23_button m28"
     assert names(monitor.WORD_UNGRANTED) == "m27_still"
-    assert names(monitor.PULSE) == "g08 g09 g10 g11 g12 g13 g14 g15 g16"
+    assert names(tick.PULSE) == "g08 g09 g10 g11 g12 g13 g14 g15 g16"
 
 
 def test_all_rules_are_quiet_on_an_ordinary_plateau() -> None:
@@ -127,7 +127,7 @@ def locked(code: str, asked: int, allowed: int, unit: str, channel: int = 1) -> 
 def test_m02_judges_each_new_picture_by_every_pulse_rule(
     limits: dict[str, int], wanted: Picture, found: Reason | None
 ) -> None:
-    assert monitor.m02(watch(limits=limits, wanted=wanted, beat={"picture": Picture((TRAIN,))})) == found
+    assert tick.m02(watch(limits=limits, wanted=wanted, beat={"picture": Picture((TRAIN,))})) == found
 
 
 @pytest.mark.rule("M02")
@@ -138,15 +138,15 @@ def test_m02_judges_the_age_of_a_calibration_as_of_arming() -> None:
         calibration = Calibration(at_wall_ms=WALL_MS - age_ms, sensory_ua=8_000, motor_ua=15_000, maximal_ua=60_000)
         own = plan(calibration=calibration)
         session = {"rx": rx(own, sensation=Sensation.S1), "settings": (Setting(own, 20_000, 0),)}
-        assert monitor.m02(watch(session=session, wanted=pulse(ua=19_999))) == found
+        assert tick.m02(watch(session=session, wanted=pulse(ua=19_999))) == found
 
 
 def test_m02_asks_only_when_the_picture_changes_and_a_device_is_there() -> None:
     bad = pulse(ua=30_001)
-    assert monitor.m02(watch(wanted=bad)) is not None
-    assert monitor.m02(watch(wanted=bad, beat={"picture": bad})) is None
-    assert monitor.m02(watch(wanted=bad, beat={"picture": Picture((TRAIN._replace(ua=30_001),))})) is None
-    assert monitor.m02(watch(wanted=bad, station={"device": None})) is None
+    assert tick.m02(watch(wanted=bad)) is not None
+    assert tick.m02(watch(wanted=bad, beat={"picture": bad})) is None
+    assert tick.m02(watch(wanted=bad, beat={"picture": Picture((TRAIN._replace(ua=30_001),))})) is None
+    assert tick.m02(watch(wanted=bad, station={"device": None})) is None
 
 
 def test_m02_refuses_channels_out_of_order() -> None:
@@ -154,8 +154,8 @@ def test_m02_refuses_channels_out_of_order() -> None:
     session = two.station.session
     first, second = TRAIN, TRAIN._replace(channel=2)
     view = Watch(two.station, session, session.limits, Picture((second, first)), two.mono_ms, two.wall_ms, 50)
-    assert monitor.m02(view._replace(wanted=Picture((first._replace(ua=19_900), second)))) is None
-    assert monitor.m02(view) == locked("SYS.INTERNAL", 1, 2, "channel")
+    assert tick.m02(view._replace(wanted=Picture((first._replace(ua=19_900), second)))) is None
+    assert tick.m02(view) == locked("SYS.INTERNAL", 1, 2, "channel")
 
 
 # M03
@@ -192,7 +192,7 @@ def test_m03_draws_the_ramp_line_through_zero(
     if since_zero_ms is None:
         channel = view.session.channels[0]._replace(train=None)
         view = view._replace(session=view.session._replace(channels=(channel,)))
-    assert monitor.m03(view) == found
+    assert tick.m03(view) == found
 
 
 def test_m03_judges_a_picture_that_flows_already_against_a_set_point_that_was_lowered() -> None:
@@ -200,21 +200,21 @@ def test_m03_judges_a_picture_that_flows_already_against_a_set_point_that_was_lo
     same = view.station.beat.picture
     lowered = view.session.settings[0]._replace(setpoint_ua=15_000)
     low = view._replace(session=view.session._replace(settings=(lowered,)), wanted=same)
-    assert monitor.m03(view._replace(wanted=same)) is None
-    assert monitor.m03(low) == above(20_000, 15_000)
+    assert tick.m03(view._replace(wanted=same)) is None
+    assert tick.m03(low) == above(20_000, 15_000)
 
 
 def test_m03_needs_a_device_and_a_train() -> None:
     high = pulse(ua=20_001)
-    assert monitor.m03(watch(channel={"since_zero_ms": 5_000}, wanted=high)) == above(20_001, 20_000)
-    assert monitor.m03(watch(channel={"since_zero_ms": 5_000}, wanted=high, station={"device": None})) is None
-    assert monitor.m03(watch(channel={"since_zero_ms": 5_000}, wanted=Picture(()))) is None
+    assert tick.m03(watch(channel={"since_zero_ms": 5_000}, wanted=high)) == above(20_001, 20_000)
+    assert tick.m03(watch(channel={"since_zero_ms": 5_000}, wanted=high, station={"device": None})) is None
+    assert tick.m03(watch(channel={"since_zero_ms": 5_000}, wanted=Picture(()))) is None
 
 
 def test_m03_lets_a_programme_without_a_ramp_rise_in_one_ms() -> None:
     flat = replace(TENS, ramp_up_ms=0)
-    assert monitor.m03(watch(channel={"since_zero_ms": 1}, session=prescribed(flat))) is None
-    assert monitor.m03(watch(channel={"since_zero_ms": 0}, session=prescribed(flat))) == above(20_000, 100)
+    assert tick.m03(watch(channel={"since_zero_ms": 1}, session=prescribed(flat))) is None
+    assert tick.m03(watch(channel={"since_zero_ms": 0}, session=prescribed(flat))) == above(20_000, 100)
 
 
 # M04
@@ -240,7 +240,7 @@ def silent(severity: Severity, age_ms: int, allowed: int, code: str = "DEV.LOST"
 )
 def test_m04_ages_the_last_word(age_ms: int, found: Reason | None) -> None:
     view = watch()
-    assert monitor.m04(view._replace(now_ms=view.station.beat.heard_ms + age_ms, limits=view.limits)) == found
+    assert tick.m04(view._replace(now_ms=view.station.beat.heard_ms + age_ms, limits=view.limits)) == found
 
 
 @pytest.mark.parametrize(
@@ -254,10 +254,10 @@ def test_m04_ages_the_last_word(age_ms: int, found: Reason | None) -> None:
 def test_m04_takes_the_tighter_of_device_times_and_limits(name: str, value: int, age_ms: int, found: Reason) -> None:
     view = watch(limits={name: value})
     heard_ms = view.station.beat.heard_ms
-    assert monitor.m04(view._replace(now_ms=heard_ms + age_ms)) == found
+    assert tick.m04(view._replace(now_ms=heard_ms + age_ms)) == found
     slow = watch(station={"config": replace(view.station.config, times=SCIENCEMODE4)})
-    assert monitor.m04(slow._replace(now_ms=heard_ms + 700)) == silent(HOLD, 700, 300)
-    assert monitor.m04(slow._replace(now_ms=heard_ms + 701)) == silent(PAUSE, 701, 700)
+    assert tick.m04(slow._replace(now_ms=heard_ms + 700)) == silent(HOLD, 700, 300)
+    assert tick.m04(slow._replace(now_ms=heard_ms + 701)) == silent(PAUSE, 701, 700)
 
 
 @pytest.mark.rule("M04")
@@ -275,12 +275,12 @@ def test_m04_misses_a_fitted_measurement_after_two_pulses_and_half_a_second(
 ) -> None:
     contact = UNSENSED._replace(fresh_ms=RUNNING.mono_ms - fresh_age_ms)
     view = watch(channel={"contact": contact, "since_zero_ms": since_zero_ms})
-    assert monitor.m04(view) == found
+    assert tick.m04(view) == found
     off = view.session.channels[0]._replace(train=None)
-    assert monitor.m04(view._replace(session=view.session._replace(channels=(off,)))) is None
+    assert tick.m04(view._replace(session=view.session._replace(channels=(off,)))) is None
     blind = view.station.device._replace(caps=replace(CAPS, numeric_impedance=False))
-    assert monitor.m04(view._replace(station=view.station._replace(device=blind))) is None
-    assert monitor.m04(view._replace(station=view.station._replace(device=None))) is None
+    assert tick.m04(view._replace(station=view.station._replace(device=blind))) is None
+    assert tick.m04(view._replace(station=view.station._replace(device=None))) is None
 
 
 # M05
@@ -298,7 +298,7 @@ def test_m04_misses_a_fitted_measurement_after_two_pulses_and_half_a_second(
     ],
 )
 def test_m05_wants_a_claim_that_has_not_expired(holder: Holder | None, found: Reason | None) -> None:
-    assert monitor.m05(watch(station={"holder": holder})) == found
+    assert people.m05(watch(station={"holder": holder})) == found
 
 
 # M18
@@ -331,7 +331,7 @@ AMPERE2_S = 10**18
     ],
 )
 def test_m18_pauses_at_95_percent_of_a_cap_and_stops_at_it(spent: tuple[int, int, int], found: Reason | None) -> None:
-    assert monitor.m18(watch(channel={"spent": spent}, session={"permit": None})) == found
+    assert tick.m18(watch(channel={"spent": spent}, session={"permit": None})) == found
 
 
 @pytest.mark.rule("M18")
@@ -340,12 +340,12 @@ def test_m18_stops_beyond_the_reservation_by_what_was_applied_or_by_what_the_dev
     reserve = RUNNING.station.session.permit.reserve[0].nc
     beyond = Reason("M18", STOP, "DOSE.SESSION", 1, reserve + 1, reserve, "nC")
     none = {"base_nc": (0,), "seen_nc": (0,)}
-    assert monitor.m18(watch(channel={"spent": (reserve, 0, 0)}, course=none)) is None
-    assert monitor.m18(watch(channel={"spent": (reserve + 1, 0, 0)}, course=none)) == beyond
+    assert tick.m18(watch(channel={"spent": (reserve, 0, 0)}, course=none)) is None
+    assert tick.m18(watch(channel={"spent": (reserve + 1, 0, 0)}, course=none)) == beyond
     counted = {"base_nc": (reserve - 5,), "seen_nc": (5,)}
-    assert monitor.m18(watch(channel={"spent": (0, 0, 0)}, course=counted)) is None
-    assert monitor.m18(watch(channel={"spent": (0, 0, 0)}, course=counted | {"seen_nc": (6,)})) == beyond
-    assert monitor.m18(watch(channel={"spent": (0, 0, 0)}, course=counted | {"base_nc": (reserve - 4,)})) == beyond
+    assert tick.m18(watch(channel={"spent": (0, 0, 0)}, course=counted)) is None
+    assert tick.m18(watch(channel={"spent": (0, 0, 0)}, course=counted | {"seen_nc": (6,)})) == beyond
+    assert tick.m18(watch(channel={"spent": (0, 0, 0)}, course=counted | {"base_nc": (reserve - 4,)})) == beyond
 
 
 # M19
@@ -364,7 +364,7 @@ def test_m18_stops_beyond_the_reservation_by_what_was_applied_or_by_what_the_dev
     ],
 )
 def test_m19_has_two_marks(mu_ppm: int, found: Reason | None) -> None:
-    assert monitor.m19(watch(channel={"mu_ppm": mu_ppm})) == found
+    assert tick.m19(watch(channel={"mu_ppm": mu_ppm})) == found
 
 
 # M20
@@ -388,10 +388,10 @@ def test_m20_knows_the_rhythm(channel: dict[str, object], found: Reason | None) 
     view = watch()
     channels = (view.session.channels[0]._replace(plateau_ms=0)._replace(**channel),)
     view = view._replace(session=view.session._replace(channels=channels))
-    assert monitor.m20(view) == found
-    assert monitor.m20(view._replace(session=view.session._replace(rx=rx(programme=TENS)))) is None
+    assert tick.m20(view) == found
+    assert tick.m20(view._replace(session=view.session._replace(rx=rx(programme=TENS)))) is None
     if channel.get("plateau_ms", 0) == 0:
-        assert monitor.m20(view._replace(wanted=Picture(()))) is None
+        assert tick.m20(view._replace(wanted=Picture(()))) is None
 
 
 # M21
@@ -405,17 +405,17 @@ def over(asked: int, allowed: int) -> Reason:
 @pytest.mark.hazard("H18")
 def test_m21_ends_by_played_time_by_the_permit_and_by_the_wall() -> None:
     now_ms, ends_ms = RUNNING.mono_ms, RUNNING.station.session.permit.ends_mono_ms
-    assert monitor.m21(watch(course={"played_ms": 60_000})) is None
-    assert monitor.m21(watch(course={"played_ms": 60_001})) == over(60_001, 60_000)
-    assert monitor.m21(watch(course={"played_ms": 59_000}, limits={"therapy_ms": 59_000})) is None
-    assert monitor.m21(watch(course={"played_ms": 59_001}, limits={"therapy_ms": 59_000})) == over(59_001, 59_000)
-    assert monitor.m21(watch(course={"first_run_ms": now_ms - 90_000})) is None
-    assert monitor.m21(watch(course={"first_run_ms": now_ms - 90_001})) == over(90_001, 90_000)
-    assert monitor.m21(watch(course={"first_run_ms": 0})) is None
+    assert tick.m21(watch(course={"played_ms": 60_000})) is None
+    assert tick.m21(watch(course={"played_ms": 60_001})) == over(60_001, 60_000)
+    assert tick.m21(watch(course={"played_ms": 59_000}, limits={"therapy_ms": 59_000})) is None
+    assert tick.m21(watch(course={"played_ms": 59_001}, limits={"therapy_ms": 59_000})) == over(59_001, 59_000)
+    assert tick.m21(watch(course={"first_run_ms": now_ms - 90_000})) is None
+    assert tick.m21(watch(course={"first_run_ms": now_ms - 90_001})) == over(90_001, 90_000)
+    assert tick.m21(watch(course={"first_run_ms": 0})) is None
     never = {"first_run_ms": 0}
-    assert monitor.m21(watch(course=never, now_ms=ends_ms)) is None
-    assert monitor.m21(watch(course=never, now_ms=ends_ms + 1)) == over(ends_ms + 1, ends_ms)
-    assert monitor.m21(watch(course=never, session={"permit": None}, now_ms=ends_ms + 1)) is None
+    assert tick.m21(watch(course=never, now_ms=ends_ms)) is None
+    assert tick.m21(watch(course=never, now_ms=ends_ms + 1)) == over(ends_ms + 1, ends_ms)
+    assert tick.m21(watch(course=never, session={"permit": None}, now_ms=ends_ms + 1)) is None
 
 
 # M25
@@ -436,7 +436,7 @@ def test_m21_ends_by_played_time_by_the_permit_and_by_the_wall() -> None:
     ],
 )
 def test_m25_wants_every_tick_in_time(late_ms: int, found: Reason | None) -> None:
-    assert monitor.m25(watch(late_ms=late_ms)) == found
+    assert tick.m25(watch(late_ms=late_ms)) == found
 
 
 def test_the_rules_look_at_every_channel() -> None:
@@ -448,10 +448,10 @@ def test_the_rules_look_at_every_channel() -> None:
         own = session._replace(channels=(session.channels[0], channel))
         return Watch(two.station, own, own.limits, Picture(()), two.mono_ms, two.wall_ms, 50)
 
-    assert monitor.m18(second(spent=(800_000_000, 0, 0))).channel == 2
-    assert monitor.m19(second(mu_ppm=499_999)).channel == 2
-    assert monitor.m20(second(plateau_ms=2_201)).channel == 2
+    assert tick.m18(second(spent=(800_000_000, 0, 0))).channel == 2
+    assert tick.m19(second(mu_ppm=499_999)).channel == 2
+    assert tick.m20(second(plateau_ms=2_201)).channel == 2
     stale = second(contact=UNSENSED, since_zero_ms=551)
-    assert monitor.m04(stale) == silent(STOP, 551, 550, "IMP.STALE", 2)
+    assert tick.m04(stale) == silent(STOP, 551, 550, "IMP.STALE", 2)
     rising = second(train=None)._replace(wanted=Picture((TRAIN._replace(channel=2, ua=1_101),)))
-    assert monitor.m03(rising) == above(1_101, 1_100)._replace(channel=2)
+    assert tick.m03(rising) == above(1_101, 1_100)._replace(channel=2)

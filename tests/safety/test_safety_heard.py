@@ -1,4 +1,4 @@
-"""The rules of the device's word in safety/rules/monitor.py: each edge by one unit, and each condition alone."""
+"""safety/rules/heard.py and line.py: each edge by one unit, and each condition alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rig import CAPS, IDENTITY, Rig, Sensation, Train, plan
 
 from safety.impedance import NO_CURRENT_OHM, Span, observe
 from safety.messages import DeviceState, Flaw, Sample, Status
-from safety.rules import monitor
+from safety.rules import heard, line, monitor
 from safety.rules.views import Look, Noise, Word
 from safety.state import Setting
 from safety.verdict import Reason, Severity
@@ -53,9 +53,9 @@ def test_m01_trips_at_the_second_reading_above_2_ma_or_10_percent_and_the_accura
     def twice(measured_ua: int) -> Reason | None:
         reading = SAMPLE._replace(ua=high_ua, measured_ua=measured_ua)
         once = observe(CONTACT, reading, span, 0)
-        assert monitor.m01(look(before=CONTACT, after=once)) is None
+        assert heard.m01(look(before=CONTACT, after=once)) is None
         again = observe(once, reading, span, 0)
-        return monitor.m01(look({"ua": high_ua, "measured_ua": measured_ua}, after=again))
+        return heard.m01(look({"ua": high_ua, "measured_ua": measured_ua}, after=again))
 
     assert twice(edge_ua) is None
     assert twice(edge_ua + 1) == Reason("M01", LOCK, "DEV.READBACK_MISMATCH", 1, edge_ua + 1, high_ua, "uA")
@@ -65,7 +65,7 @@ def test_m01_starts_its_count_again_after_a_good_reading() -> None:
     contact = CONTACT
     for measured_ua in (30_000, 20_000, 30_000):
         contact = observe(contact, SAMPLE._replace(measured_ua=measured_ua), AT_20_MA, 0)
-        assert monitor.m01(look(after=contact)) is None
+        assert heard.m01(look(after=contact)) is None
 
 
 @pytest.mark.rule("M07")
@@ -95,7 +95,7 @@ def test_m07_opens_on_one_reading(
     sample: dict[str, object], changes: dict[str, object], found: tuple[int, int] | None
 ) -> None:
     expected = Reason("M07", STOP, "IMP.OPEN", 1, *found, "ohm") if found else None
-    assert monitor.m07(look(sample, **changes)) == expected
+    assert heard.m07(look(sample, **changes)) == expected
 
 
 @pytest.mark.rule("M08")
@@ -104,12 +104,12 @@ def test_m07_opens_on_one_reading(
 def test_m08_trips_at_the_second_short_reading(ohm: int, short: bool, trips: bool) -> None:
     reading = SAMPLE._replace(ohm=ohm, short=short)
     once = observe(CONTACT, reading, AT_20_MA, 0)
-    assert monitor.m08(look({"ohm": ohm}, after=once)) is None
+    assert heard.m08(look({"ohm": ohm}, after=once)) is None
     again = observe(once, reading, AT_20_MA, 0)
     expected = Reason("M08", LOCK, "IMP.SHORT", 1, ohm, 100, "ohm") if trips else None
-    assert monitor.m08(look({"ohm": ohm}, after=again)) == expected
+    assert heard.m08(look({"ohm": ohm}, after=again)) == expected
     between = observe(observe(once, SAMPLE, AT_20_MA, 0), reading, AT_20_MA, 0)
-    assert monitor.m08(look({"ohm": ohm}, after=between)) is None
+    assert heard.m08(look({"ohm": ohm}, after=between)) is None
 
 
 def recent(*ohms: int, **changes: object) -> dict[str, object]:
@@ -132,12 +132,12 @@ def recent(*ohms: int, **changes: object) -> dict[str, object]:
 )
 def test_m09_wants_three_of_five_below_4_kilohm_for_25_cm2(changes: dict[str, object], limit: int | None) -> None:
     expected = Reason("M09", PAUSE, "IMP.HIGH", 1, 1_500, limit, "ohm") if limit else None
-    assert monitor.m09(look(**changes)) == expected
+    assert heard.m09(look(**changes)) == expected
 
 
 def test_three_of_five_rules_wait_for_a_new_reading() -> None:
     old = CONTACT._replace(recent=(9_000, 9_000, 9_000, 5_000), medians=((0, 20_000),))
-    for rule in (monitor.m09, monitor.m10, monitor.m11, monitor.m13):
+    for rule in (heard.m09, heard.m10, heard.m11, heard.m13):
         assert rule(look(before=CONTACT, after=old)) is not None
         assert rule(look(before=old, after=old)) is None
 
@@ -150,9 +150,9 @@ def test_m10_compares_with_the_baseline_by_the_class_of_sensation(sensation: Sen
     limits = replace(RUNNING.station.session.limits, ratio_ppm=ppm)
     high = (limit + 1,) * 3
     expected = Reason("M10", PAUSE, "IMP.DRIFT", 1, 1_500, limit, "ohm")
-    assert monitor.m10(look(**recent(1_500, 1_500, *high), limits=limits)) == expected
-    assert monitor.m10(look(**recent(1_500, 1_500, limit, *high[1:]), limits=limits)) is None
-    assert monitor.m10(look(**recent(*high, baseline_ohm=0), limits=limits)) is None
+    assert heard.m10(look(**recent(1_500, 1_500, *high), limits=limits)) == expected
+    assert heard.m10(look(**recent(1_500, 1_500, limit, *high[1:]), limits=limits)) is None
+    assert heard.m10(look(**recent(*high, baseline_ohm=0), limits=limits)) is None
 
 
 @pytest.mark.rule("M11")
@@ -171,13 +171,13 @@ def test_m10_compares_with_the_baseline_by_the_class_of_sensation(sensation: Sen
 )
 def test_m11_sees_a_step_of_more_than_a_quarter(ohms: tuple[int, ...], found: tuple[int, int] | None) -> None:
     expected = Reason("M11", PAUSE, "IMP.DRIFT", 1, *found, "ohm") if found else None
-    assert monitor.m11(look(**recent(*ohms))) == expected
+    assert heard.m11(look(**recent(*ohms))) == expected
 
 
 def test_m11_judges_a_pair_once() -> None:
     stepped = (1_000, 2_000)
     before, after = CONTACT._replace(recent=stepped), CONTACT._replace(recent=stepped, fresh_ms=1)
-    assert monitor.m11(look(before=before, after=after)) is None
+    assert heard.m11(look(before=before, after=after)) is None
 
 
 @pytest.mark.rule("M12")
@@ -194,7 +194,7 @@ def test_m11_judges_a_pair_once() -> None:
 def test_m12_wants_two_steep_minutes_running(ohms: tuple[int, ...], found: tuple[int, int] | None) -> None:
     minutes = tuple((index * 60_000, ohm) for index, ohm in enumerate(ohms))
     expected = Reason("M12", HOLD, "IMP.DRIFT", 1, *found, "ohm") if found else None
-    assert monitor.m12(look(after=CONTACT._replace(minutes=minutes))) == expected
+    assert heard.m12(look(after=CONTACT._replace(minutes=minutes))) == expected
 
 
 @pytest.mark.rule("M13")
@@ -212,7 +212,7 @@ def test_m13_sees_a_fall_of_more_than_40_percent_from_the_highest_median(
     ohms: tuple[int, ...], medians: tuple[tuple[int, int], ...], floor: int | None
 ) -> None:
     expected = Reason("M13", PAUSE, "IMP.FALL", 1, 1_500, floor, "ohm") if floor else None
-    assert monitor.m13(look(**recent(*ohms, medians=medians))) == expected
+    assert heard.m13(look(**recent(*ohms, medians=medians))) == expected
 
 
 @pytest.mark.rule("M14")
@@ -224,7 +224,7 @@ def test_m14_holds_at_three_clipped_pulses_and_pauses_at_ten(
     clipped: int, severity: Severity | None, allowed: int
 ) -> None:
     expected = Reason("M14", severity, "IMP.CLIP", 1, clipped, allowed, "pulses") if severity else None
-    assert monitor.m14(look({"clipped": clipped})) == expected
+    assert heard.m14(look({"clipped": clipped})) == expected
 
 
 @pytest.mark.rule("M27")
@@ -232,14 +232,14 @@ def test_m14_holds_at_three_clipped_pulses_and_pauses_at_ten(
 @pytest.mark.parametrize("echo", [{"ua": 20_001}, {"width_us": 299}, {"gap_us": 101}, {"period_us": 25_010}])
 def test_m27_compares_every_field_of_the_echo(echo: dict[str, int]) -> None:
     ua = echo.get("ua", 20_000)
-    assert monitor.m27(look(echo)) == Reason("M27", LOCK, "DEV.READBACK_MISMATCH", 1, ua, 20_000, "uA")
-    assert monitor.m27(look(echo, settled=False)) is None
+    assert heard.m27(look(echo)) == Reason("M27", LOCK, "DEV.READBACK_MISMATCH", 1, ua, 20_000, "uA")
+    assert heard.m27(look(echo, settled=False)) is None
 
 
 @pytest.mark.rule("M27")
 def test_m27_wants_nothing_in_force_where_nothing_was_sent() -> None:
-    assert monitor.m27(look({"ua": 0, "width_us": 0, "gap_us": 0, "period_us": 0}, train=None)) is None
-    assert monitor.m27(look({}, train=None)) == Reason("M27", LOCK, "DEV.READBACK_MISMATCH", 1, 20_000, 0, "uA")
+    assert heard.m27(look({"ua": 0, "width_us": 0, "gap_us": 0, "period_us": 0}, train=None)) is None
+    assert heard.m27(look({}, train=None)) == Reason("M27", LOCK, "DEV.READBACK_MISMATCH", 1, 20_000, 0, "uA")
 
 
 # What the device says of itself
@@ -259,8 +259,8 @@ def word(before: dict[str, object] | None = None, **after: object) -> Word:
 def test_a_device_is_on_exactly_when_it_was_granted() -> None:
     stopped = Reason("M04", STOP, "DEV.WATCHDOG", 0, 1, 0, "fault bits")
     running = Reason("M27", LOCK, "DEV.READBACK_MISMATCH")
-    on = {state: monitor.m04_stopped(word(state=state, faults=1)) for state in DeviceState}
-    off = {state: monitor.m27_still(word(state=state)) for state in DeviceState}
+    on = {state: line.m04_stopped(word(state=state, faults=1)) for state in DeviceState}
+    off = {state: line.m27_still(word(state=state)) for state in DeviceState}
     assert on == {
         DeviceState.STOPPED: stopped,
         DeviceState.ARMED: None,
@@ -279,12 +279,12 @@ def test_a_device_is_on_exactly_when_it_was_granted() -> None:
 @pytest.mark.hazard("H33")
 def test_m23_hears_the_button_down_and_a_press_that_was_missed() -> None:
     pressed = Reason("M23", STOP, "SES.PATIENT_STOP")
-    assert monitor.m23_button(word()) is None
-    assert monitor.m23_button(word(button=True)) == pressed
-    assert monitor.m23_button(word({"button": True}, button=True)) == pressed
-    assert monitor.m23_button(word({"button": True}, button=False)) is None
-    assert monitor.m23_button(word(presses=4)) == pressed
-    assert monitor.m23_button(word({"presses": 127}, presses=0)) == pressed
+    assert line.m23_button(word()) is None
+    assert line.m23_button(word(button=True)) == pressed
+    assert line.m23_button(word({"button": True}, button=True)) == pressed
+    assert line.m23_button(word({"button": True}, button=False)) is None
+    assert line.m23_button(word(presses=4)) == pressed
+    assert line.m23_button(word({"presses": 127}, presses=0)) == pressed
 
 
 @pytest.mark.rule("M28")
@@ -307,9 +307,9 @@ def test_m28_pauses_outside_the_band_and_stops_a_tenth_further(
 ) -> None:
     expected = Reason("M28", severity, "DEV.SUPPLY", 0, supply_mv, allowed, "mV") if severity else None
     said = word(supply_mv=supply_mv)
-    assert monitor.m28(said) == expected
-    assert monitor.m28(said._replace(caps=replace(CAPS, supply_min_mv=None))) is None
-    assert monitor.m28(said._replace(caps=replace(CAPS, supply_max_mv=None))) is None
+    assert line.m28(said) == expected
+    assert line.m28(said._replace(caps=replace(CAPS, supply_min_mv=None))) is None
+    assert line.m28(said._replace(caps=replace(CAPS, supply_max_mv=None))) is None
 
 
 @pytest.mark.rule("M30")
@@ -327,7 +327,7 @@ def test_m28_pauses_outside_the_band_and_stops_a_tenth_further(
 )
 def test_m30_sees_each_counter_run_back_alone(after: dict[str, int], trips: bool) -> None:
     expected = Reason("M30", STOP, "DEV.RESET", 0, after.get("uptime_ms", 1_000), 1_000, "ms") if trips else None
-    assert monitor.m30(word(**after)) == expected
+    assert line.m30(word(**after)) == expected
 
 
 @pytest.mark.rule("M26")
@@ -348,7 +348,7 @@ def test_m30_sees_each_counter_run_back_alone(after: dict[str, int], trips: bool
 def test_m26_counts_flaws_and_forgives_no_unknown_word(
     flaw: Flaw, count: int, energising: bool, severity: Severity | None, code: str
 ) -> None:
-    found = monitor.m26(Noise(flaw, tuple(range(count)), energising))
+    found = line.m26(Noise(flaw, tuple(range(count)), energising))
     outright = flaw in {Flaw.REFUSED, Flaw.UNKNOWN}
     asked, allowed = (1, 0) if outright else (count, 1 if severity is PAUSE else 2)
     assert found == (Reason("M26", severity, code, 0, asked, allowed, "words") if severity else None)
@@ -357,9 +357,9 @@ def test_m26_counts_flaws_and_forgives_no_unknown_word(
 @pytest.mark.rule("M29")
 @pytest.mark.hazard("H10")
 def test_m29_calls_somebody_at_500_ms() -> None:
-    assert (monitor.STOP_AGAIN_MS, monitor.CUT_MS, monitor.ALARM_MS) == (100, 250, 500)
-    assert monitor.m29(499) is None
-    assert monitor.m29(500) == Reason("M29", LOCK, "DEV.STOP_UNCONFIRMED", 0, 500, 500, "ms")
+    assert (line.STOP_AGAIN_MS, line.CUT_MS, line.ALARM_MS) == (100, 250, 500)
+    assert line.m29(499) is None
+    assert line.m29(500) == Reason("M29", LOCK, "DEV.STOP_UNCONFIRMED", 0, 500, 500, "ms")
 
 
 @pytest.mark.rule("M29")
@@ -378,6 +378,6 @@ def test_m29_sees_current_that_nobody_granted(sample: dict[str, object], asked: 
     expected = Reason("M29", LOCK, "DEV.STRAY_CURRENT", 2, asked, 2_000, "uA") if asked else None
     quiet = SAMPLE._replace(channel=1, fresh=False)
     stray = SAMPLE._replace(channel=2, **sample)
-    assert monitor.m29_stray((quiet, stray, stray._replace(channel=3))) == expected
-    assert monitor.m29_stray((quiet,)) is None
-    assert monitor.m29_stray(()) is None
+    assert line.m29_stray((quiet, stray, stray._replace(channel=3))) == expected
+    assert line.m29_stray((quiet,)) is None
+    assert line.m29_stray(()) is None

@@ -1,0 +1,158 @@
+"""M rules of a tick: what the session has given and may still give, the rhythm, and the beat of the loop itself."""
+
+from safety.limits import Modality
+from safety.rules.gate import g08, g09, g10, g11, g12, g13, g14, g15, g16
+from safety.rules.views import Lane, Watch
+from safety.units import ceil_div
+from safety.verdict import Reason, Severity
+
+HOLD, PAUSE, STOP, LOCK = Severity.HOLD, Severity.PAUSE, Severity.STOP, Severity.LOCK
+PPM = 1_000_000
+SLACK_MS = 200
+"""How far a plateau may run over, or a rest fall short, before M20 trips (compiled; safety reference 7.2)."""
+
+PULSE = (g08, g09, g10, g11, g12, g13, g14, g15, g16)
+"""The gate rules that judge a pulse; M02 asks them again of every picture."""
+
+
+def m25(w: Watch) -> Reason | None:
+    """The safety loop itself keeps time."""
+    late_ms, limits = w.late_ms, w.limits
+    if late_ms <= limits.tick_hold_ms:
+        return None
+    if late_ms > limits.tick_stop_ms:
+        return Reason("M25", STOP, "SYS.OVERLOAD", 0, late_ms, limits.tick_stop_ms, "ms")
+    if late_ms > limits.tick_pause_ms:
+        return Reason("M25", PAUSE, "SYS.OVERLOAD", 0, late_ms, limits.tick_pause_ms, "ms")
+    return Reason("M25", HOLD, "SYS.OVERLOAD", 0, late_ms, limits.tick_hold_ms, "ms")
+
+
+def m04(w: Watch) -> Reason | None:
+    """The device's last word is young; silence is not consent. Also each fitted measurement of a channel that is on."""
+    times, limits = w.station.config.times, w.limits
+    age_ms = w.now_ms - w.station.beat.heard_ms
+    for severity, allowed in (
+        (STOP, min(times.silence_stop_ms, limits.silence_stop_ms)),
+        (PAUSE, min(times.silence_pause_ms, limits.silence_pause_ms)),
+        (HOLD, min(times.silence_hold_ms, limits.silence_hold_ms)),
+    ):
+        if age_ms > allowed:
+            return Reason("M04", severity, "DEV.LOST", 0, age_ms, allowed, "ms")
+    if w.station.device is None or not w.station.device.caps.numeric_impedance:
+        return None
+    for channel in w.session.channels:
+        if channel.train is None:
+            continue
+        allowed = 2 * ceil_div(channel.train.period_us, 1000) + times.silence_pause_ms
+        age_ms = min(w.now_ms - channel.contact.fresh_ms, channel.since_zero_ms)
+        if age_ms > allowed:
+            return Reason("M04", STOP, "IMP.STALE", channel.train.channel, age_ms, allowed, "ms")
+    return None
+
+
+def m03(w: Watch) -> Reason | None:
+    """No channel stands above its ramp line: set-point times the time since zero over the ramp, and one device step."""
+    if w.station.device is None:
+        return None
+    ramp_ms, step_ua = max(w.session.rx.programme.ramp_up_ms, 1), w.station.device.caps.step_ua
+    trains = {train.channel: train for train in w.wanted.trains}
+    for setting, channel in zip(w.session.settings, w.session.channels, strict=True):
+        train = trains.get(setting.plan.channel)
+        if train is None:
+            continue
+        risen_ms = w.late_ms + w.station.beat.held_ms if channel.train is None else channel.since_zero_ms
+        allowed = setting.setpoint_ua * risen_ms // ramp_ms + step_ua
+        if train.ua > min(allowed, setting.setpoint_ua):
+            return Reason("M03", STOP, "LIM.STEP", train.channel, train.ua, min(allowed, setting.setpoint_ua), "uA")
+    return None
+
+
+def m02(w: Watch) -> Reason | None:
+    """The gate's pulse rules and the prescribed train hold for every picture that would flow.
+
+    If not, our own code is wrong. Channels ascend, each once: what is judged is then what a device does.
+    """
+    if w.wanted is w.station.beat.picture or w.wanted == w.station.beat.picture or w.station.device is None:
+        return None
+    # Ages are judged as of arming: a calibration that grows old in a session is the next gate's business.
+    last, armed_wall_ms = 0, w.wall_ms - (w.now_ms - w.session.course.armed_ms)
+    for train in w.wanted.trains:
+        setting = next((s for s in w.session.settings if s.plan.channel == train.channel), None)
+        if setting is None or train.channel <= last:
+            return Reason("M02", LOCK, "SYS.INTERNAL", train.channel, train.channel, last, "channel")
+        last = train.channel
+        if train.width_us > setting.plan.width_us:
+            return Reason("M02", LOCK, "LIM.PULSE_WIDTH", last, train.width_us, setting.plan.width_us, "us")
+        if train.period_us < setting.plan.period_us:
+            return Reason("M02", LOCK, "LIM.FREQUENCY", last, train.period_us, setting.plan.period_us, "us")
+        lane = Lane(w.session.rx, setting.plan, train, w.limits, w.station.device.caps, armed_wall_ms)
+        for judge in PULSE:
+            found = judge(lane)
+            if found is not None:
+                return Reason("M02", LOCK, found.code, train.channel, found.asked, found.allowed, found.unit)
+    return None
+
+
+def m18(w: Watch) -> Reason | None:
+    """Dose of the session per channel, counted up.
+
+    Charge, I2t, on-time; pause at 95 % of a cap, stop at the cap or at the reservation's end.
+    """
+    permit, limits, course = w.session.permit, w.limits, w.session.course
+    found = None
+    for index, (setting, channel) in enumerate(zip(w.session.settings, w.session.channels, strict=True)):
+        number = setting.plan.channel
+        nc, i2t, on_ms = channel.spent
+        nc = max(nc, course.base_nc[index] + course.seen_nc[index])
+        if permit is not None and nc > permit.reserve[index].nc:
+            return Reason("M18", STOP, "DOSE.SESSION", number, nc, permit.reserve[index].nc, "nC")
+        for asked, cap, unit in (
+            (nc, limits.session_nc, "nC"),
+            (i2t, limits.session_i2t, "uA^2 us"),
+            (on_ms, limits.session_on_ms, "ms"),
+        ):
+            if asked >= cap:
+                return Reason("M18", STOP, "DOSE.SESSION", number, asked, cap, unit)
+            if asked * PPM >= cap * limits.dose_share_ppm:
+                found = Reason("M18", PAUSE, "DOSE.SESSION", number, asked, cap * limits.dose_share_ppm // PPM, unit)
+    return found
+
+
+def m19(w: Watch) -> Reason | None:
+    """The fatigue bound of each muscle.
+
+    Below the first mark nothing may be raised, below the second it rests for four minutes.
+    """
+    for setting, channel in zip(w.session.settings, w.session.channels, strict=True):
+        if channel.mu_ppm < w.limits.mu_pause_ppm:
+            return Reason("M19", PAUSE, "FAT.REST", setting.plan.channel, channel.mu_ppm, w.limits.mu_pause_ppm, "ppm")
+        if channel.mu_ppm < w.limits.mu_hold_ppm:
+            return Reason("M19", HOLD, "FAT.REST", setting.plan.channel, channel.mu_ppm, w.limits.mu_hold_ppm, "ppm")
+    return None
+
+
+def m20(w: Watch) -> Reason | None:
+    """NMES keeps its rhythm: no plateau longer and no rest shorter than planned, by more than 0.2 s."""
+    programme = w.session.rx.programme
+    if programme.modality is not Modality.NMES:
+        return None
+    starting = {train.channel for train in w.wanted.trains}
+    for setting, channel in zip(w.session.settings, w.session.channels, strict=True):
+        number = setting.plan.channel
+        if channel.plateau_ms > programme.on_ms + SLACK_MS:
+            return Reason("M20", STOP, "FAT.ON_TIME", number, channel.plateau_ms, programme.on_ms + SLACK_MS, "ms")
+        if channel.train is None and number in starting and channel.rest_ms < programme.off_ms - SLACK_MS:
+            return Reason("M20", STOP, "FAT.DUTY", number, channel.rest_ms, programme.off_ms - SLACK_MS, "ms")
+    return None
+
+
+def m21(w: Watch) -> Reason | None:
+    """The session ends: played therapy time, and one and a half times of it on the wall."""
+    course, planned_ms = w.session.course, min(w.session.rx.programme.therapy_ms, w.limits.therapy_ms)
+    if course.played_ms > planned_ms:
+        return Reason("M21", STOP, "DOSE.TIME", 0, course.played_ms, planned_ms, "ms")
+    if w.session.permit is not None and w.now_ms > w.session.permit.ends_mono_ms:
+        return Reason("M21", STOP, "DOSE.TIME", 0, w.now_ms, w.session.permit.ends_mono_ms, "ms")
+    if course.first_run_ms and (w.now_ms - course.first_run_ms) * 2 > planned_ms * 3:
+        return Reason("M21", STOP, "DOSE.TIME", 0, w.now_ms - course.first_run_ms, planned_ms * 3 // 2, "ms")
+    return None
