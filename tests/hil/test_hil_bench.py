@@ -8,6 +8,8 @@ from hil.body import Skin
 from hil.settings import BadSetting
 from tests.hil.host import ASK, PLAIN, START_US, STATUS, STOP, Host, decoded, frame
 
+pytestmark = pytest.mark.hazard("H35")
+
 TRAIN = (1, 20_000, 300, 0, 20_000)
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from hil.body import NOTHING, Body, Load, Phase, Skin, drive
 from tests.hil.host import PLAIN
 
+pytestmark = pytest.mark.hazard("H35")
+
 RAIL = 150_000.0
 AMPLE = 1e9
 

@@ -39,6 +39,8 @@ from tests.hil.host import (
     frame,
 )
 
+pytestmark = pytest.mark.hazard("H35")
+
 
 class Rig:
     """An emulator on a null modem whose clock stands still until it is moved."""

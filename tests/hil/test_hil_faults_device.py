@@ -25,6 +25,8 @@ from tests.hil.host import (
     silent,
 )
 
+pytestmark = pytest.mark.hazard("H35")
+
 
 @pytest.fixture
 def host() -> Host:

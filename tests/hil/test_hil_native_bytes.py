@@ -33,6 +33,8 @@ from tests.hil.host import (
     frame,
 )
 
+pytestmark = pytest.mark.hazard("H35")
+
 RUNS = [b"", b"\x00", b"\x00\x00", b"a", b"a\x00", b"\x00a", b"a\x00b"]
 RUNS += [b"x" * n + tail for n in (253, 254, 255, 507, 508, 509, 512) for tail in (b"", b"\x00", b"y", b"\x00y")]
 

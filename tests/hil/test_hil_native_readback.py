@@ -23,6 +23,8 @@ from tests.hil.host import (
     refused,
 )
 
+pytestmark = pytest.mark.hazard("H35")
+
 TRAIN = (1, 20_000, 300, 100, 20_000)
 
 

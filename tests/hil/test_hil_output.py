@@ -9,6 +9,8 @@ from hil.devices.output import OutputStage, Sensed, Train
 from hil.scope import Scope
 from tests.hil.host import PLAIN
 
+pytestmark = pytest.mark.hazard("H35")
+
 TRAIN = Train(1, 20_000, 300, 0, 20_000)
 OTHER = Train(2, 10_000, 200, 0, 30_000)
 

@@ -45,6 +45,8 @@ from tests.hil.host import (
     frame,
 )
 
+pytestmark = pytest.mark.hazard("H35")
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "hil.cli"]
 SECONDS = 30

@@ -9,6 +9,8 @@ import pytest
 from hil.body import NOTHING, Phase, Pulse
 from hil.scope import Scope, Total, Trace
 
+pytestmark = pytest.mark.hazard("H35")
+
 
 def phase(ua: float, width_us: float = 300.0) -> Phase:
     """A phase that was held."""

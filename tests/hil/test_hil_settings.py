@@ -12,6 +12,8 @@ from hil.body import SETTINGS, Skin
 from hil.knob import Knob
 from hil.settings import CHANNEL, BadSetting, Setting, Value, read, read_all
 
+pytestmark = pytest.mark.hazard("H35")
+
 SHARE = Setting(float, 0.5, "a share", 0.0, 1.0)
 COUNT = Setting(int, 3, "a count", 1)
 SWITCH = Setting(bool, False, "a switch")

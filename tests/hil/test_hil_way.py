@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from hil.way import PerFrame, Piece, Way, choice, delay, flipped, in_pieces, swallow
 
+pytestmark = pytest.mark.hazard("H35")
+
 FRAMES = b"\x03ab\x00\x03cd\x00\x03ef\x00"
 DICE = Random(0)  # noqa: S311 - repeatable
 

@@ -18,6 +18,8 @@ import pytest
 
 from hil.wire import Claim, InUse, NullModem, Pty
 
+pytestmark = pytest.mark.hazard("H35")
+
 EXPECTED_SECONDS = 20
 
 

@@ -16,6 +16,8 @@ from hil.devices.native_frames import Body, Deframer, encode, parse
 from hil.devices.output import Train
 from tests.hil.host import ASK, EVENT, PLAIN, START_US, decoded, frame
 
+pytestmark = pytest.mark.hazard("H35")
+
 GOLDEN = Path(__file__).parent.parent / "golden" / "native"
 FRAMES: list[dict[str, Any]] = json.loads((GOLDEN / "frames.json").read_text(encoding="ascii"))
 MALFORMED: list[dict[str, Any]] = json.loads((GOLDEN / "malformed.json").read_text(encoding="ascii"))["to_device"]

@@ -14,6 +14,8 @@ from safety.prescription import Dose
 from safety.rules import ledger
 from safety.verdict import Reason, Severity
 
+pytestmark = pytest.mark.hazard("H19")
+
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 SITE = "left-quadriceps"
 

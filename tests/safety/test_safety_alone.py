@@ -14,6 +14,8 @@ from safety.rules import monitor
 from safety.state import Hold
 from safety.verdict import Clear, Reason, Scope, Severity
 
+pytestmark = pytest.mark.rule("X12")
+
 HOLD, PAUSE, STOP, LOCK = Severity.HOLD, Severity.PAUSE, Severity.STOP, Severity.LOCK
 LISTS = (
     *("TICK", "TICK_ARMED", "TICK_PAUSED", "TICK_PREPARED"),

@@ -13,6 +13,8 @@ from safety.prescription import Dose, Programme
 from safety.state import FRESH, Channel, Setting
 from safety.waveform import Train
 
+pytestmark = pytest.mark.hazard("H18")
+
 SETTING = Setting(plan(), 20_000, 0)
 FULL = plan().train(20_000)
 NMES = rx().programme

@@ -13,6 +13,8 @@ from safety.effects import ENERGISING, Answer, Arm, Commit, Drive, Effect, Entry
 from safety.effects import Event as Said
 from safety.messages import Claim, EntryKind
 
+pytestmark = pytest.mark.rule("X9")
+
 
 def test_these_four_energise():
     assert set(ENERGISING) == {Arm, Drive, Feed, Probe}

@@ -65,6 +65,7 @@ def checking() -> Rig:
 # The journal
 
 
+@pytest.mark.rule("X3")
 def test_a_clean_boot_knows_nothing_and_says_nothing() -> None:
     done = machine.step(machine.fresh(config()), Booted("b2", "", 0, (), 77), Now(MONO_MS, WALL_MS))
     assert done.effects == ()
@@ -113,6 +114,7 @@ def test_after_a_crash_nothing_starts_until_somebody_has_acknowledged() -> None:
     assert rig.must(Prepare(rx(), "rx-1@1", "p-1")).status == "succeeded"
 
 
+@pytest.mark.hazard("H25")
 @pytest.mark.parametrize("phase", REACHED)
 def test_an_answer_of_the_journal_that_nobody_waits_for_changes_nothing(phase: Phase) -> None:
     rig = standing(phase)
@@ -122,6 +124,7 @@ def test_an_answer_of_the_journal_that_nobody_waits_for_changes_nothing(phase: P
         assert rig.station == before
 
 
+@pytest.mark.rule("G28")
 def test_only_the_entry_that_is_waited_for_moves_anything() -> None:
     for rig in (held_back(Phase.PREPARED, ArmSession()), held_back(Phase.RUNNING, Adjust(1, 1_000)), checking()):
         before = rig.station
@@ -146,6 +149,7 @@ def test_an_answer_after_a_stop_arms_and_probes_nothing(late: object, down: obje
         assert (rig.phase, rig.device.trains) == (Phase.IDLE, {})
 
 
+@pytest.mark.hazard("H19")
 def test_a_denied_permit_is_refused_with_the_ledgers_reasons_and_arms_nothing() -> None:
     why = (Reason("L03", Severity.REFUSE, "DOSE.DAY", 1, 2, 1, "nC"), Reason("L01", Severity.REFUSE, "DOSE.DAY"))
     for rig in (held_back(Phase.PREPARED, ArmSession()), held_back(Phase.RUNNING, Adjust(1, 1_000))):
@@ -158,6 +162,7 @@ def test_a_denied_permit_is_refused_with_the_ledgers_reasons_and_arms_nothing() 
         assert (rig.station.session.course.armed_ms == 0) is (phase is Phase.PREPARED)
 
 
+@pytest.mark.rule("G20")
 def test_a_committed_check_gives_three_probes_a_channel_one_by_one() -> None:
     rig = checking()
     rig.answering = False
@@ -188,6 +193,7 @@ def test_a_check_that_finds_bad_skin_says_so() -> None:
     assert (rig.events("impedance.measured")[-1].priority, rig.phase) == ("low", Phase.PREPARED)
 
 
+@pytest.mark.rule("G28")
 def test_a_rise_takes_place_when_its_permit_is_durable_and_keeps_the_arming() -> None:
     rig = held_back(Phase.RUNNING, Adjust(1, 1_000))
     old = rig.station.session.permit
@@ -222,6 +228,7 @@ def armed_word(rig: Rig, **changes: object) -> Heard:
     return Heard(rig.station.waiting.grant, status, ())
 
 
+@pytest.mark.rule("G23")
 def test_only_the_answer_to_our_arming_frame_arms() -> None:
     rig = on_the_way(Phase.PREPARED, ArmSession())
     status = rig.device.status(rig.mono_ms)
@@ -248,6 +255,7 @@ def test_a_device_that_says_armed_unasked_arms_nothing() -> None:
         assert rig.station.session.settings[0].setpoint_ua == 20_000
 
 
+@pytest.mark.hazard("H06")
 def test_a_resumed_session_runs_from_zero_when_the_device_is_armed_again() -> None:
     rig = on_the_way(Phase.PAUSED, Resume())
     assert rig.phase is Phase.PAUSED
@@ -271,6 +279,7 @@ def test_a_word_that_arms_and_pauses_at_once_pauses() -> None:
     assert (rig.phase, rig.station.stopping) == (Phase.PAUSED, None)
 
 
+@pytest.mark.hazard("H25")
 def test_an_answer_without_a_session_is_nothing() -> None:
     rig = on_the_way(Phase.PREPARED, ArmSession())
     waiting = rig.station.waiting
@@ -284,6 +293,7 @@ def test_an_answer_without_a_session_is_nothing() -> None:
 # The skin
 
 
+@pytest.mark.rule("G20")
 def test_a_measurement_that_was_not_asked_for_is_not_taken() -> None:
     rig = checking()
     before = rig.station
@@ -301,6 +311,7 @@ def test_a_measurement_that_was_not_asked_for_is_not_taken() -> None:
     assert rig.station == before
 
 
+@pytest.mark.rule("G28")
 def test_the_reservation_is_what_was_planned() -> None:
     rig = standing(Phase.ARMED)
     assert rig.station.session.permit.reserve[0].nc == RESERVE_NC

@@ -111,6 +111,7 @@ def test_a_line_lost_while_nothing_flows_calls_nobody_and_one_lost_in_a_session_
         assert len(rig.events("alarm.raised")) == alarms
 
 
+@pytest.mark.rule("M29")
 def test_a_device_that_comes_back_running_confirms_nothing() -> None:
     rig = standing(Phase.RUNNING)
     rig.give(DeviceDown("unplugged"))
@@ -245,6 +246,7 @@ def test_a_device_that_obeys_only_the_cut_is_locked_and_its_session_is_over(wish
     assert [close.rule for close in rig.notes("close")] == ["M29" if wish == Pause() else "STOP"]
 
 
+@pytest.mark.rule("X3")
 def test_a_word_before_any_device_is_nothing() -> None:
     rig = Rig()
     before = rig.station
@@ -269,6 +271,7 @@ def test_a_late_word_after_a_stop_neither_confirms_nor_moves_anything() -> None:
     assert (rig.phase, rig.station.session) == (Phase.IDLE, None)
 
 
+@pytest.mark.rule("X7")
 def test_a_word_without_samples_or_with_some_of_them_keeps_what_was_known() -> None:
     rig = standing(Phase.RUNNING)
     before = rig.station.session
@@ -279,6 +282,7 @@ def test_a_word_without_samples_or_with_some_of_them_keeps_what_was_known() -> N
     assert rig.station.session == before
 
 
+@pytest.mark.rule("M18")
 def test_only_a_word_about_this_permit_counts_as_charge() -> None:
     rig = standing(Phase.RUNNING)
     seen = rig.station.session.course.seen_nc
@@ -336,6 +340,7 @@ def test_the_span_of_what_a_pulse_may_have_been_told_closes_with_the_devices_ans
     assert span() == (16_000, 16_000, 16_000)
 
 
+@pytest.mark.rule("G23")
 def test_a_device_that_comes_says_who_it_is() -> None:
     rig = Rig()
     rig.up()
@@ -394,6 +399,7 @@ def test_a_refused_question_stops_nothing(phase: Phase) -> None:
     assert rig.phase is phase
 
 
+@pytest.mark.rule("M26")
 def test_a_refused_arming_fails_the_wish_and_nothing_else_does() -> None:
     rig = on_the_way(Phase.PREPARED, ArmSession())
     command, grant = rig.station.waiting.command, rig.station.waiting.grant
@@ -410,6 +416,7 @@ def test_a_refused_arming_fails_the_wish_and_nothing_else_does() -> None:
     assert rig.station.waiting is not None
 
 
+@pytest.mark.rule("M26")
 @pytest.mark.parametrize(("phase", "left"), [(Phase.ARMED, 0), (Phase.RUNNING, None)])
 def test_a_damaged_answer_leaves_a_running_picture_in_doubt(phase: Phase, left: int | None) -> None:
     rig = standing(phase)
@@ -440,6 +447,7 @@ def test_the_patient_stops_everything_at_once_in_every_phase(phase: Phase) -> No
     assert (Ask() in rig.log[mark:]) is (phase is not Phase.OFFLINE)
 
 
+@pytest.mark.rule("M23")
 def test_the_patient_may_stop_in_the_middle_of_a_check() -> None:
     rig = on_the_way(Phase.PREPARED, Check(()))
     effects = rig.give(PatientStop())

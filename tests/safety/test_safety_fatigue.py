@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from safety.fatigue import FALL_MS, FLOOR_PPM, RECOVERY_MS, REST_MS, RESTED_PPM, STEP_MS, fatigue
 
+pytestmark = pytest.mark.rule("M19")
+
 mu_ppms = st.integers(200_000, 1_000_000)
 drives = st.integers(0, 1_000_000)
 

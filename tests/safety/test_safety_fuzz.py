@@ -39,6 +39,8 @@ from safety.messages import (
 )
 from safety.verdict import Reason, Severity
 
+pytestmark = pytest.mark.rule("X3")
+
 REACHED = [phase for phase in Phase if phase is not Phase.CALIBRATING]
 ENERGISING = Arm | Drive | Feed | Probe
 

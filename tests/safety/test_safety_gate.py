@@ -227,6 +227,7 @@ def test_g04_a_therapy_is_no_longer_than_allowed(limits: Limits, longest_ms: int
     )
 
 
+@pytest.mark.hazard("H49")
 @pytest.mark.parametrize("rule", [gate.g04, gate.g17, gate.g18, gate.g28, gate.m19_rest])
 def test_a_rule_about_the_session_is_quiet_without_one(rule: Callable[[Gate], Reason | None]):
     assert rule(at(session=None)) is None
@@ -574,6 +575,7 @@ def test_m19_a_muscle_that_was_never_tired_need_not_rest_however_young_the_boot(
     assert gate.m19_rest(at(now=Now(100, WALL_MS))) is None
 
 
+@pytest.mark.hazard("H49")
 def test_the_rig_of_these_tests_is_quiet_everywhere():
     rules = (gate.g01, gate.g02, gate.g04, gate.g17, gate.g18, gate.g23, gate.g27, gate.g28, gate.m19_rest)
     assert [rule(at()) for rule in rules] == [None] * 9

@@ -157,6 +157,7 @@ def test_a_pulse_rule_at_its_edge(
     assert found == refuse(id_, code, 1, asked, allowed, unit)
 
 
+@pytest.mark.hazard("H08")
 @pytest.mark.parametrize(
     ("rule", "changes", "asked"),
     [
@@ -176,6 +177,7 @@ def test_a_refusal_says_what_was_asked(rule: Callable[[Lane], Reason | None], ch
     assert found.asked == asked
 
 
+@pytest.mark.hazard("H23")
 @pytest.mark.parametrize("rule", PULSE)
 def test_a_pulse_rule_names_the_channel(rule: Callable[[Lane], Reason | None]):
     wild = lane(NMES, channel=5, ua=190_000, width_us=9_999, period_us=7_000, mismatch_ppm=30_000)
@@ -322,5 +324,6 @@ def test_g23_the_device_can_give_the_train(field: str, edge: int, past: int, uni
     )
 
 
+@pytest.mark.hazard("H49")
 def test_an_ordinary_pulse_is_quiet_everywhere():
     assert [rule(lane(NMES)) for rule in (*PULSE, gate.g23_fit)] == [None] * 10

@@ -165,6 +165,7 @@ def test_g29_skin_that_feels_little_needs_a_device_that_sees(
     assert gate.g29(view) == (refuse("G29", "IMP.BLIND", 1, *expected, "uA") if expected else None)
 
 
+@pytest.mark.hazard("H23")
 @pytest.mark.parametrize("rule", [gate.g20, gate.g21, gate.g29])
 def test_a_skin_rule_names_the_channel(rule: Callable[[Skin], Reason | None]):
     blind = {"numeric_impedance": False, "electrode_flag_from_ua": None, "sensation": Sensation.S2}
@@ -173,5 +174,6 @@ def test_a_skin_rule_names_the_channel(rule: Callable[[Skin], Reason | None]):
     assert found.channel == 6
 
 
+@pytest.mark.hazard("H49")
 def test_an_ordinary_skin_is_quiet_everywhere():
     assert [rule(skin()) for rule in (gate.g20, gate.g21, gate.g29)] == [None] * 3

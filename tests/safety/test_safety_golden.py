@@ -36,6 +36,8 @@ from safety.prescription import Dose, Plan, Prescription
 from safety.units import ceil_div
 from safety.verdict import Reason, Severity
 
+pytestmark = pytest.mark.hazard("H49")
+
 S0, S1, S2 = Sensation.S0, Sensation.S1, Sensation.S2
 DAY_MS = 86_400_000
 FELT = Calibration(at_wall_ms=WALL_MS - DAY_MS, sensory_ua=8_000, motor_ua=15_000, maximal_ua=38_000)

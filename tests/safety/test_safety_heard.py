@@ -39,6 +39,7 @@ def padded(area_mm2: int) -> Setting:
     return Setting(plan(area_mm2=area_mm2), 20_000, 0)
 
 
+@pytest.mark.hazard("H49")
 def test_all_rules_are_quiet_about_an_ordinary_word() -> None:
     assert [rule(look()) for rule in monitor.HEARD] == [None] * 10
     assert [rule(word()) for rule in monitor.WORD] == [None] * 4
@@ -61,6 +62,7 @@ def test_m01_trips_at_the_second_reading_above_2_ma_or_10_percent_and_the_accura
     assert twice(edge_ua + 1) == Reason("M01", LOCK, "DEV.READBACK_MISMATCH", 1, edge_ua + 1, high_ua, "uA")
 
 
+@pytest.mark.rule("M01")
 def test_m01_starts_its_count_again_after_a_good_reading() -> None:
     contact = CONTACT
     for measured_ua in (30_000, 20_000, 30_000):
@@ -135,6 +137,7 @@ def test_m09_wants_three_of_five_below_4_kilohm_for_25_cm2(changes: dict[str, ob
     assert heard.m09(look(**changes)) == expected
 
 
+@pytest.mark.hazard("H49")
 def test_three_of_five_rules_wait_for_a_new_reading() -> None:
     old = CONTACT._replace(recent=(9_000, 9_000, 9_000, 5_000), medians=((0, 20_000),))
     for rule in (heard.m09, heard.m10, heard.m11, heard.m13):
@@ -174,6 +177,7 @@ def test_m11_sees_a_step_of_more_than_a_quarter(ohms: tuple[int, ...], found: tu
     assert heard.m11(look(**recent(*ohms))) == expected
 
 
+@pytest.mark.rule("M11")
 def test_m11_judges_a_pair_once() -> None:
     stepped = (1_000, 2_000)
     before, after = CONTACT._replace(recent=stepped), CONTACT._replace(recent=stepped, fresh_ms=1)

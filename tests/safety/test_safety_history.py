@@ -10,6 +10,8 @@ from safety.history import History, Record
 from safety.limits import Modality
 from safety.prescription import Dose
 
+pytestmark = pytest.mark.hazard("H19")
+
 RECORD = Record(
     session="s-1", rx="rx-1@1", site="left-quadriceps", pair="a", modality=Modality.NMES, opened_wall_ms=1,
     closed_wall_ms=None, on_time_ms=24_000, reserved=Dose(nc=5), charged=None,

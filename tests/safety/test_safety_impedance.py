@@ -20,6 +20,8 @@ from safety.impedance import (
 )
 from safety.messages import Sample
 
+pytestmark = pytest.mark.hazard("H04")
+
 PLATEAU = Span(20_000, 20_000, 20_000, 10_000)
 
 

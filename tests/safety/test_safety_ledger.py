@@ -17,6 +17,8 @@ from safety.rules import ledger
 from safety.rules.ledger import Past, past
 from safety.verdict import Reason, Severity
 
+pytestmark = pytest.mark.hazard("H19")
+
 NMES, TENS = site_limits(Modality.NMES, SHIPPED_NMES), site_limits(Modality.TENS, SHIPPED_TENS)
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 LENGTH_MS = 15 * MINUTE_MS  # of a record of the rig

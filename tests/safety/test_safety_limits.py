@@ -29,6 +29,8 @@ from safety.prescription import Prescription
 from safety.rules.tick import PULSE
 from safety.rules.views import Lane
 
+pytestmark = pytest.mark.rule("X1")
+
 NAMES = [spec.name for spec in fields(Limits)]
 SHIPPED = {Modality.NMES: SHIPPED_NMES, Modality.TENS: SHIPPED_TENS}
 

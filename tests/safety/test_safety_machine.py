@@ -71,6 +71,7 @@ def a_whole_session() -> Rig:
 # A step
 
 
+@pytest.mark.rule("X3")
 def test_a_fresh_station_is_empty() -> None:
     settings_ = config()
     assert machine.fresh(settings_) == Station(
@@ -91,6 +92,7 @@ def test_effects_stand_in_the_order_in_which_they_are_performed() -> None:
     assert seen == set(RANK)
 
 
+@pytest.mark.rule("M25")
 def test_a_step_wants_the_next_one_a_tick_later() -> None:
     rig = standing(Phase.RUNNING)
     assert machine.step(rig.station, Tick(OFF, 0), Now(rig.mono_ms + 50, rig.wall_ms)).wake_at_ms == rig.mono_ms + 100
@@ -128,6 +130,7 @@ class Watched(Rig):
         return super().give(event)
 
 
+@pytest.mark.hazard("H48")
 def test_the_version_rises_exactly_when_what_people_see_changes() -> None:
     rig = Watched()
     rig.plateau()
@@ -147,6 +150,7 @@ def test_the_version_rises_exactly_when_what_people_see_changes() -> None:
     assert rig.phase is Phase.OFFLINE
 
 
+@pytest.mark.hazard("H48")
 def test_the_version_rises_when_a_device_leaves_or_comes_back_in_doubt() -> None:
     rig = Watched()
     rig.plateau()
@@ -174,6 +178,7 @@ def test_a_wish_that_expects_an_older_state_is_refused() -> None:
     assert rig.must(Start()).status == "succeeded"
 
 
+@pytest.mark.rule("M21")
 def test_a_session_ends_when_its_therapy_has_been_played() -> None:
     rig = standing(Phase.RUNNING)
     rig.tick((60_000 - rig.station.session.course.played_ms) // 50 - 1)
@@ -238,6 +243,7 @@ def test_a_tick_that_a_rule_stops_drives_nothing() -> None:
     assert (rig.phase, rig.latched()) == (Phase.IDLE, ["M25"])
 
 
+@pytest.mark.rule("M25")
 def test_a_missed_tick_is_not_replayed() -> None:
     rig = Rig().armed()
     rig.must(Start())
@@ -347,6 +353,7 @@ def test_a_wish_waits_half_a_second_for_the_device(
         assert rig.events("session.stopped")[-1].reasons == (reason,)
 
 
+@pytest.mark.hazard("H18")
 @pytest.mark.parametrize("phase", [Phase.PREPARED, Phase.ARMED])
 def test_a_session_that_does_not_run_stands_still(phase: Phase) -> None:
     rig = standing(phase)
@@ -376,6 +383,7 @@ def test_an_armed_session_is_started_within_a_minute_or_ends() -> None:
     assert (rig.phase, rig.latched()) == (Phase.IDLE, ["G03"])
 
 
+@pytest.mark.rule("M05")
 def test_a_prepared_session_that_nobody_claims_is_abandoned() -> None:
     rig = standing(Phase.PREPARED)
     expires_ms = rig.station.holder.expires_ms
@@ -390,6 +398,7 @@ def test_a_prepared_session_that_nobody_claims_is_abandoned() -> None:
     assert rig.phase is Phase.IDLE
 
 
+@pytest.mark.rule("M05")
 def test_a_wish_on_its_way_keeps_a_prepared_session() -> None:
     rig = standing(Phase.PREPARED)
     rig.committing = False
@@ -399,6 +408,7 @@ def test_a_wish_on_its_way_keeps_a_prepared_session() -> None:
     assert rig.phase is Phase.PREPARED
 
 
+@pytest.mark.hazard("H49")
 @pytest.mark.parametrize(("ago_ms", "stands"), [(1_950, True), (2_000, True), (2_050, False)])
 def test_a_hold_outlives_its_cause_by_two_seconds(ago_ms: int, stands: bool) -> None:
     rig = standing(Phase.RUNNING)
@@ -409,6 +419,7 @@ def test_a_hold_outlives_its_cause_by_two_seconds(ago_ms: int, stands: bool) -> 
     assert bool(rig.station.holds) is stands
 
 
+@pytest.mark.rule("X3")
 def test_a_session_without_a_permit_or_a_station_without_a_session_drives_nothing() -> None:
     rig = standing(Phase.RUNNING)
     session = rig.station.session

@@ -118,6 +118,7 @@ def test_a_pause_that_is_not_obeyed_becomes_a_stop() -> None:
     assert (rig.station.stopping.outcome, rig.station.stopping.rule) == ("stopped", "M29")
 
 
+@pytest.mark.rule("M29")
 def test_a_pause_that_is_confirmed_waits_for_nobody() -> None:
     rig = standing(Phase.PAUSED)
     assert rig.station.stopping is None

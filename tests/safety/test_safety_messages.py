@@ -30,6 +30,8 @@ from safety.messages import (
     Wish,
 )
 
+pytestmark = pytest.mark.hazard("H08")
+
 WISHES = {
     "device.claim": Claim(),
     "device.renew": Renew(),

@@ -14,6 +14,8 @@ from safety.limits import LimitError, Modality
 from safety.prescription import NMES_FAST_US, Calibration, Dose, Plan, PrescriptionError, Programme, need, worst_dose
 from safety.waveform import Train
 
+pytestmark = pytest.mark.hazard("H22")
+
 
 def programme(**changes: object) -> Programme:
     values: dict[str, object] = {

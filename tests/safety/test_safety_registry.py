@@ -13,6 +13,8 @@ from safety.rules import gate, heard, ledger, line, monitor, people, tick
 from safety.rules.registry import LOCK_SCOPE, PENDING, RULES
 from safety.verdict import Scope
 
+pytestmark = pytest.mark.rule("X12")
+
 IDS = [rule.id for rule in RULES]
 GATE = {f"G{n:02}" for n in range(1, 30)}
 MONITOR = {f"M{n:02}" for n in range(1, 38)} - {"M33"}

@@ -32,6 +32,8 @@ from rig import (
 from safety.effects import Closing, Settlement, Silence
 from safety.prescription import Dose
 
+pytestmark = pytest.mark.rule("L08")
+
 LONG = Programme(modality=Modality.NMES, ramp_up_ms=1_000, on_ms=2_000, ramp_down_ms=1_000, off_ms=6_000,
                  therapy_ms=1_200_000)  # fmt: skip
 

@@ -28,6 +28,8 @@ from safety.impedance import NO_CURRENT_OHM, Contact
 from safety.messages import Heard, Sample
 from safety.verdict import Reason, Severity
 
+pytestmark = pytest.mark.hazard("H04")
+
 CONTINUOUS = Programme(
     modality=Modality.TENS, ramp_up_ms=1_000, on_ms=600_000, ramp_down_ms=0, off_ms=0, therapy_ms=600_000
 )

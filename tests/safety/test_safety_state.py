@@ -15,6 +15,8 @@ from safety.messages import Asked, Heard, Now, PatientStop, Tick
 from safety.state import FRESH, QUIET, RESTED_MS, Beat, Channel, Purpose, Station
 from safety.wishes import ALLOWED, EVERYWHERE
 
+pytestmark = pytest.mark.hazard("H40")
+
 GROUPS = (
     state.Device,
     state.Holder,

@@ -51,6 +51,7 @@ def prescribed(programme: Programme) -> dict[str, object]:
     return {"rx": rx(programme=programme)}
 
 
+@pytest.mark.rule("X12")
 def test_the_lists_name_every_monitor_rule_once_and_in_this_order() -> None:
     def names(rules: tuple[object, ...]) -> str:
         return " ".join(rule.__name__ for rule in rules)
@@ -66,6 +67,7 @@ def test_the_lists_name_every_monitor_rule_once_and_in_this_order() -> None:
     assert names(tick.PULSE) == "g08 g09 g10 g11 g12 g13 g14 g15 g16"
 
 
+@pytest.mark.hazard("H49")
 def test_all_rules_are_quiet_on_an_ordinary_plateau() -> None:
     assert [rule(watch()) for rule in monitor.TICK] == [None] * 9
 
@@ -141,6 +143,7 @@ def test_m02_judges_the_age_of_a_calibration_as_of_arming() -> None:
         assert tick.m02(watch(session=session, wanted=pulse(ua=19_999))) == found
 
 
+@pytest.mark.rule("M02")
 def test_m02_asks_only_when_the_picture_changes_and_a_device_is_there() -> None:
     bad = pulse(ua=30_001)
     assert tick.m02(watch(wanted=bad)) is not None
@@ -149,6 +152,7 @@ def test_m02_asks_only_when_the_picture_changes_and_a_device_is_there() -> None:
     assert tick.m02(watch(wanted=bad, station={"device": None})) is None
 
 
+@pytest.mark.rule("M02")
 def test_m02_refuses_channels_out_of_order() -> None:
     two = Rig().plateau(rx(plan(), plan(channel=2, site="right-quadriceps")))
     session = two.station.session
@@ -195,6 +199,7 @@ def test_m03_draws_the_ramp_line_through_zero(
     assert tick.m03(view) == found
 
 
+@pytest.mark.rule("M03")
 def test_m03_judges_a_picture_that_flows_already_against_a_set_point_that_was_lowered() -> None:
     view = watch(channel={"since_zero_ms": 5_000})
     same = view.station.beat.picture
@@ -204,6 +209,7 @@ def test_m03_judges_a_picture_that_flows_already_against_a_set_point_that_was_lo
     assert tick.m03(low) == above(20_000, 15_000)
 
 
+@pytest.mark.rule("M03")
 def test_m03_needs_a_device_and_a_train() -> None:
     high = pulse(ua=20_001)
     assert tick.m03(watch(channel={"since_zero_ms": 5_000}, wanted=high)) == above(20_001, 20_000)
@@ -211,6 +217,7 @@ def test_m03_needs_a_device_and_a_train() -> None:
     assert tick.m03(watch(channel={"since_zero_ms": 5_000}, wanted=Picture(()))) is None
 
 
+@pytest.mark.rule("M03")
 def test_m03_lets_a_programme_without_a_ramp_rise_in_one_ms() -> None:
     flat = replace(TENS, ramp_up_ms=0)
     assert tick.m03(watch(channel={"since_zero_ms": 1}, session=prescribed(flat))) is None
@@ -243,6 +250,7 @@ def test_m04_ages_the_last_word(age_ms: int, found: Reason | None) -> None:
     assert tick.m04(view._replace(now_ms=view.station.beat.heard_ms + age_ms, limits=view.limits)) == found
 
 
+@pytest.mark.rule("M04")
 @pytest.mark.parametrize(
     ("name", "value", "age_ms", "found"),
     [
@@ -439,6 +447,7 @@ def test_m25_wants_every_tick_in_time(late_ms: int, found: Reason | None) -> Non
     assert tick.m25(watch(late_ms=late_ms)) == found
 
 
+@pytest.mark.hazard("H23")
 def test_the_rules_look_at_every_channel() -> None:
     two = Rig().plateau(rx(plan(), plan(channel=2, site="right-quadriceps")))
     session = two.station.session

@@ -8,6 +8,8 @@ import pytest
 
 from safety.times import NATIVE, SCIENCEMODE2, SCIENCEMODE4, NestingError, Times
 
+pytestmark = pytest.mark.hazard("H11")
+
 GOOD = {
     "tick_ms": 50, "keep_alive_ms": 100, "ack_ms": 50, "init_ack_ms": 500, "grant_ms": 200, "silence_hold_ms": 300,
     "silence_pause_ms": 500, "silence_stop_ms": 1_000, "dead_man_ms": 500, "claim_ms": 5_000, "presence_ms": 300_000,

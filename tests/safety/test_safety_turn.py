@@ -70,6 +70,7 @@ def test_numbers_rise_strictly_and_are_used_once() -> None:
     assert max(grants + entries) < rig.station.tally.next_id
 
 
+@pytest.mark.rule("X9")
 @pytest.mark.parametrize(("times", "lasts_ms"), [(config().times, 200), (SCIENCEMODE4, 400)])
 def test_a_grant_ends_before_the_device_is_missed(times: object, lasts_ms: int) -> None:
     rig = Rig(replace(config(), times=times)).armed()
@@ -88,6 +89,7 @@ def test_a_grant_ends_before_the_device_is_missed(times: object, lasts_ms: int) 
     assert [effect.grant.permit for effect in starting] == [permits[0]] * 3 + [permits[1]]
 
 
+@pytest.mark.rule("X9")
 def test_a_turn_makes_grants_from_the_time_of_its_event() -> None:
     rig = Rig()
     turn = turn_of(rig)
@@ -131,6 +133,7 @@ def test_the_worst_reason_acts_and_all_reasons_are_told_and_latched(
     ]
 
 
+@pytest.mark.rule("X4")
 def test_a_hold_is_told_once_and_kept_with_its_last_word() -> None:
     rig = standing(Phase.RUNNING)
     first, other = turn_of(rig), A_HOLD._replace(rule="M12")
@@ -148,6 +151,7 @@ def test_a_hold_is_told_once_and_kept_with_its_last_word() -> None:
     assert third.station.holds == (Hold(A_HOLD._replace(asked=4), rig.mono_ms - 50), Hold(other, rig.mono_ms))
 
 
+@pytest.mark.rule("X5")
 def test_a_latch_that_stands_is_not_raised_again_but_its_like_elsewhere_is() -> None:
     rig = standing(Phase.RUNNING)
     turn = turn_of(rig)
@@ -189,6 +193,7 @@ def test_the_fourth_pause_in_ten_minutes_is_a_stop(apart_ms: int, is_stop: bool)
         assert len(rig.station.session.course.pauses) == 3
 
 
+@pytest.mark.rule("X4")
 def test_pauses_that_were_asked_for_do_not_count() -> None:
     rig = standing(Phase.RUNNING)
     for _ in range(5):
@@ -267,6 +272,7 @@ def test_a_muscle_recovers_only_where_the_device_has_confirmed_zero() -> None:
     assert rig.station.session.channels[0].mu_ppm == mu_ppm + (1_000_000 - mu_ppm) * 50 // 50_000
 
 
+@pytest.mark.rule("X5")
 def test_a_pause_quiets_every_channel_and_fails_the_rise_on_its_way() -> None:
     rig = held_back(Phase.RUNNING, Adjust(1, 1_000))
     command = rig.station.waiting.command
@@ -282,6 +288,7 @@ def test_a_pause_quiets_every_channel_and_fails_the_rise_on_its_way() -> None:
     assert before.contact.baseline_ohm == rig.station.session.channels[0].contact.baseline_ohm == 1_500
 
 
+@pytest.mark.rule("X4")
 def test_a_stop_forgets_what_was_held() -> None:
     rig = standing(Phase.RUNNING)
     turn = turn_of(rig)
@@ -290,6 +297,7 @@ def test_a_stop_forgets_what_was_held() -> None:
     assert turn.station.holds == ()
 
 
+@pytest.mark.rule("X4")
 def test_the_first_reason_of_a_refusal_binds() -> None:
     rig = standing(Phase.IDLE)
     turn, command = turn_of(rig), rig.command(Stop())
@@ -302,6 +310,7 @@ def test_the_first_reason_of_a_refusal_binds() -> None:
     )
 
 
+@pytest.mark.rule("X3")
 def test_a_session_that_was_paused_before_it_started_cannot_be_resumed() -> None:
     rig = standing(Phase.ARMED)
     rig.must(Pause())
@@ -310,6 +319,7 @@ def test_a_session_that_was_paused_before_it_started_cannot_be_resumed() -> None
     assert rig.codes(Resume()) == ["SES.STATE"]
 
 
+@pytest.mark.rule("X3")
 def test_where_there_is_no_session_there_is_nothing_to_pause_or_close() -> None:
     rig = standing(Phase.IDLE)
     turn = turn_of(rig)
@@ -347,6 +357,7 @@ def test_a_pause_where_nothing_flows_silences_once_and_fails_the_wish_on_its_way
 # Stops
 
 
+@pytest.mark.hazard("H10")
 def test_a_stop_without_a_device_and_without_current_closes_at_once() -> None:
     rig = standing(Phase.PAUSED)
     rig.station = rig.station._replace(device=None)
@@ -390,6 +401,7 @@ def test_a_stop_is_obeyed_in_every_phase_whoever_asks(phase: Phase, who: dict[st
     assert not [effect for effect in rig.log[mark:] if isinstance(effect, ENERGISING)]
 
 
+@pytest.mark.hazard("H10")
 def test_a_stop_that_is_said_twice_stops_twice_and_closes_once() -> None:
     rig = standing(Phase.UNCERTAIN)
     since_ms = rig.station.stopping.since_ms
@@ -402,6 +414,7 @@ def test_a_stop_that_is_said_twice_stops_twice_and_closes_once() -> None:
     assert rig.events("stop.confirmed")[0].details == (("waited_ms", 50),)
 
 
+@pytest.mark.hazard("H10")
 @pytest.mark.parametrize("wish", [ArmSession(), Check(())])
 def test_a_stop_while_a_wish_is_on_its_way_fails_the_wish(wish: object) -> None:
     for committing in (False, True):
@@ -418,6 +431,7 @@ def test_a_stop_while_a_wish_is_on_its_way_fails_the_wish(wish: object) -> None:
         assert rig.phase is (Phase.UNCERTAIN if rig.device.state is DeviceState.ARMED else Phase.IDLE)
 
 
+@pytest.mark.hazard("H49")
 def test_a_session_that_played_to_its_end_closes_without_a_latch() -> None:
     rig = standing(Phase.RUNNING)
     rig.tick(1_200)
@@ -428,6 +442,7 @@ def test_a_session_that_played_to_its_end_closes_without_a_latch() -> None:
     assert rig.must(Prepare(rx(), "rx-1@1", "p-1")).status == "succeeded"
 
 
+@pytest.mark.rule("L08")
 def test_a_pause_that_becomes_a_stop_is_charged_as_a_stop() -> None:
     rig = standing(Phase.RUNNING)
     rig.device.ignores_stop = True

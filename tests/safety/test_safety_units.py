@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from safety.units import ceil_div, is_whole
 
+pytestmark = pytest.mark.rule("X11")
+
 
 @pytest.mark.parametrize(
     ("dividend", "divisor", "quotient"),

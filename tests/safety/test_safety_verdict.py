@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from safety.verdict import MAY_CLEAR, Clear, Reason, Scope, Severity, clear_class, worst_first
 
+pytestmark = pytest.mark.rule("X4")
+
 reasons = st.lists(st.builds(Reason, st.sampled_from(["G08", "M01", "M04"]), st.sampled_from(Severity), st.just("X")))
 
 

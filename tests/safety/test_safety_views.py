@@ -6,6 +6,8 @@ import pytest
 
 from safety.rules import views
 
+pytestmark = pytest.mark.hazard("H40")
+
 
 @pytest.mark.parametrize(
     ("view", "names"),

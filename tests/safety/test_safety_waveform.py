@@ -27,6 +27,8 @@ from safety.waveform import (
     root_up,
 )
 
+pytestmark = pytest.mark.hazard("H28")
+
 trains = st.builds(
     Train,
     st.integers(1, 8),

@@ -38,6 +38,8 @@ from safety.state import Holder, Purpose
 from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 
+pytestmark = pytest.mark.rule("X3")
+
 
 def refuse(rule: str, code: str, *rest: object) -> Reason:
     return Reason(rule, Severity.REFUSE, code, *rest)  # type: ignore[arg-type]

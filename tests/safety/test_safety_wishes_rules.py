@@ -110,6 +110,7 @@ def test_each_wish_is_asked_its_groups_of_rules_and_no_other(silent: pytest.Monk
         assert (answer.status, answer.reasons) == ("succeeded", ())
 
 
+@pytest.mark.rule("X4")
 def test_all_reasons_come_in_the_order_of_the_groups_and_channels(silent: pytest.MonkeyPatch):
     rig = Rig().prepared(rx(plan(), plan(channel=2, site="right-calf")))
     for group in GROUPS:
@@ -139,6 +140,7 @@ def test_the_rules_see_the_session_as_it_would_be(silent: pytest.MonkeyPatch):
     assert (skin.setting.setpoint_ua, skin.reading.ohms, skin.now_ms) == (21_000, (1_500,) * 3, rig.mono_ms)
 
 
+@pytest.mark.rule("G18")
 def test_the_rules_of_a_wish_that_raises_nothing_see_no_rise(silent: pytest.MonkeyPatch):
     rig, seen = standing(Phase.PREPARED), []
     silent.setattr(wishes, "ENERGISE_RULES", (seen.append,))
@@ -328,6 +330,7 @@ def test_with_all_rules_on_the_rule_is_among_the_reasons(case: Case, monkeypatch
     assert case.reason in rig.ask(wish, retained=case.retained).reasons
 
 
+@pytest.mark.rule("X12")
 def test_every_gate_rule_has_its_case():
     groups = {group: tuple(case.rule for case in CASES if case.group == group) for group in GROUPS}
     assert {group: set(rules) for group, rules in groups.items()} == {g: set(getattr(wishes, g)) for g in GROUPS}

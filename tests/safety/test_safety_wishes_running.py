@@ -204,6 +204,7 @@ def test_a_rise_stays_inside_the_devices_voltage():
     assert rig.must(Adjust(1, 266)).details == (("setpoint_ua", 20_266),)
 
 
+@pytest.mark.hazard("H23")
 def test_an_adjustment_moves_one_channel():
     rig = Rig().plateau(rx(plan(), plan(channel=2, site="right-calf")))
     rig.must(Adjust(2, -1_000))
@@ -239,6 +240,7 @@ def test_a_calibration_that_grows_old_in_a_session_ends_rises_and_not_the_sessio
 # Pause, resume, stop
 
 
+@pytest.mark.rule("X5")
 def test_a_pause_zeroes_keeps_the_session_and_latches_nothing():
     rig = Rig().plateau()
     command = rig.command(Pause(), principal="patient-1")
@@ -342,6 +344,7 @@ def test_a_resumed_session_is_not_given_a_second_reservation():
     assert len([body for body in rig.notes("permit") if not body.probe]) == permits == 1  # type: ignore[attr-defined]
 
 
+@pytest.mark.rule("X3")
 def test_what_never_ran_cannot_be_resumed():
     rig = Rig().armed()
     rig.must(Pause())
@@ -393,6 +396,7 @@ def test_a_stop_ends_the_session_and_latches_until_acknowledged():
     assert rig.notes("wish")[-1].session == session.id  # type: ignore[attr-defined]
 
 
+@pytest.mark.hazard("H10")
 def test_a_stop_without_a_session_silences_and_latches_nothing():
     rig = standing(Phase.IDLE)
     rig.must(Stop())

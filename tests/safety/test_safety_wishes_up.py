@@ -65,6 +65,7 @@ PREPARE = Prepare(rx(), "rx-1@1", "p-1")
 # Prepare
 
 
+@pytest.mark.rule("X8")
 def test_a_prepared_session_is_a_snapshot():
     rig = Rig()
     rig.up()
@@ -128,6 +129,7 @@ def test_a_prescription_is_known_and_the_patients_own(asked: object, patient: st
     assert rig.station == before
 
 
+@pytest.mark.rule("X7")
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -196,6 +198,7 @@ def test_a_check_is_three_pulses_of_one_milliampere_a_channel_each_under_a_permi
     assert rig.station.waiting is None
 
 
+@pytest.mark.rule("G28")
 def test_no_pulse_before_its_permit_is_durable():
     rig = Rig()
     rig.up()
@@ -246,6 +249,7 @@ def test_a_check_that_finds_bad_skin_says_so_and_arming_is_refused():
     assert found in rig.ask(ArmSession()).reasons
 
 
+@pytest.mark.rule("G20")
 @pytest.mark.parametrize(("width_us", "probed_us"), [(50, 50), (300, 300), (500, 500), (501, 500), (10_000, 500)])
 def test_a_test_pulse_has_the_therapys_width_and_never_more_than_half_a_millisecond(width_us: int, probed_us: int):
     rig = Rig().prepared()

@@ -184,6 +184,7 @@ def test_a_machine_that_stalls_is_told_and_not_tried_again(start: Start, tmp_pat
     assert demo.left_behind() == []
 
 
+@pytest.mark.hazard("H11")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_behind(start: Start, number: signal.Signals) -> None:
     demo = start("--once")
@@ -199,6 +200,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(start: Start, number: signal.
     assert not (demo.folder / "demo-report.html").exists()
 
 
+@pytest.mark.hazard("H40")
 @pytest.mark.parametrize(("word", "name"), [("controller.cli", "service"), ("iotcore", "broker"), ("stim-3", "stim-3")])
 def test_a_child_that_dies_ends_the_demo_with_its_name(start: Start, word: str, name: str) -> None:
     demo = start("--once")
@@ -211,6 +213,7 @@ def test_a_child_that_dies_ends_the_demo_with_its_name(start: Start, word: str, 
     assert demo.left_behind() == []
 
 
+@pytest.mark.hazard("H11")
 def test_the_demo_to_play_with_says_what_to_type_and_ends_with_ctrl_c(start: Start) -> None:
     demo = start()
     demo.wait_for("stim-1: armed, and started from zero")
@@ -224,6 +227,7 @@ def test_the_demo_to_play_with_says_what_to_type_and_ends_with_ctrl_c(start: Sta
     assert demo.left_behind() == []
 
 
+@pytest.mark.hazard("H11")
 def test_a_demo_that_was_killed_takes_its_children_with_it(start: Start) -> None:
     demo = start()
     demo.wait_for("stim-1: armed, and started from zero")

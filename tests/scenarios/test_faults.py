@@ -145,6 +145,7 @@ async def test_the_scope_sees_what_the_readback_cannot(house: House):
         assert summary.phase == "running"
 
 
+@pytest.mark.hazard("H49")
 async def test_split_bytes_change_nothing(house: House):
     bed = house.beds["dev1"]
     house.start()

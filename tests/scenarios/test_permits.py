@@ -186,16 +186,19 @@ PLANTED = {
 }
 
 
+@pytest.mark.rule("G28")
 def test_the_check_accepts_what_is_sound():
     assert complaints(energising(tape(*SOUND)), JOURNAL) == []
 
 
+@pytest.mark.rule("G28")
 @pytest.mark.parametrize("what", PLANTED)
 def test_the_check_finds_what_is_planted(what: str):
     planted, said = PLANTED[what]
     assert complaints(energising(tape(*SOUND, planted)), JOURNAL) == said
 
 
+@pytest.mark.rule("G28")
 def test_a_frame_is_read_whatever_the_pieces_and_a_damaged_one_is_none():
     data = drive()
     cut = [(1, data[:5]), (2, data[5:] + b"\0\0" + feed()[:-3] + b"\0"), (3, b"junk\0" + feed())]
