@@ -20,7 +20,7 @@ class Rule(NamedTuple):
 
 RULES: tuple[Rule, ...] = (
     Rule("G01", "H08 H28", "", "A wish is made of whole numbers in range and names channels of the session."),
-    Rule("G02", "H08 H24 H25", "", "A wish is fresh, not retained, and its sender saw the present state."),
+    Rule("G02", "H08 H24 H25 H48", "", "A wish is fresh, not retained, and its sender saw the present state."),
     Rule("G04", "H22", "", "The prescription has not expired and its length suits the patient's class."),
     Rule("G08", "H08 H42", "", "Amplitude within device, site, window, class and calibration."),
     Rule("G09", "H08", "", "Pulse width within bounds."),
@@ -36,7 +36,7 @@ RULES: tuple[Rule, ...] = (
     Rule("G20", "H07 H46", "impedance", "Three fresh, steady test readings suit the pads."),
     Rule("G21", "H09", "impedance", "The device's voltage reaches the set current with room to spare."),
     Rule("G23", "H07 H13 H23 H35 H50", "", "The device is known, of the expected kind, present and stopped."),
-    Rule("G27", "H31", "", "No latch and no hold stands."),
+    Rule("G27", "H31 H05", "", "No latch and no hold stands."),
     Rule("G28", "H18 H19", "", "The worst dose of what is left is reserved before it is given, and fits."),
     Rule("G29", "H04 H05", "", "The device can judge the electrode at the session's current."),
     Rule("M01", "H14 H36", "readback", "No more current flows than was set."),
@@ -61,7 +61,7 @@ RULES: tuple[Rule, ...] = (
     Rule("M26", "H12 H16", "", "What the device sends can be understood."),
     Rule("M27", "H14 H16", "echo", "The device does what it was told."),
     Rule("M28", "H50", "supply", "The supply voltage is inside its band."),
-    Rule("M29", "H10 H12", "", "A stop is confirmed, or somebody is called and the device is locked."),
+    Rule("M29", "H10 H12 H48", "", "A stop is confirmed, or somebody is called and the device is locked."),
     Rule("M30", "H13 H50", "", "The device has not restarted in a session."),
     Rule("L01", "H19 H47", "", "Treatments a day on one site."),
     Rule("L02", "H19 H21", "", "A muscle rests between treatments."),
@@ -70,13 +70,22 @@ RULES: tuple[Rule, ...] = (
     Rule("L05", "H19", "", "Treatments in seven days."),
     Rule("L07", "H19", "", "A reservation without a settlement counts in full."),
     Rule("L08", "H10 H19", "", "A session is charged less than its reservation only on the device's own evidence."),
+    Rule("X1", "H29", "", "Hard ceilings are compiled in; no file can pass them, and a test holds their digest."),
+    Rule("X3", "H08 H24", "", "What is not allowed by name is refused: a verb in a phase, a field, a state, a device."),
+    Rule("X4", "H40 H49", "", "The hardest of all active reasons acts, and every one of them is told."),
+    Rule("X5", "H06 H31", "", "Zero comes first and is latched: nothing that clears a latch brings current back."),
     Rule("X6", "H31", "", "After a crash the session is over and stays so until somebody acknowledges."),
+    Rule("X7", "H32 H40", "", "A missing measurement counts as the worst; one that is not fitted is said."),
+    Rule("X8", "H29 H30", "", "Limits of all layers meet when the session opens; a layer can only tighten."),
+    Rule("X9", "H10 H11 H40", "", "Only the safety core's own tick keeps a device alive."),
+    Rule("X11", "H28", "", "Whole numbers in named units decide; they are rounded towards more dose."),
 )
 
 PENDING = (
     *("G03", "G05", "G06", "G07", "G19", "G22", "G24", "G25", "G26"),
     *("M06", "M15", "M16", "M17", "M22", "M24", "M31", "M32", "M34", "M35", "M36", "M37"),
     *("L06", "L09", "L10", "L11", "L12", "L13"),
+    *("X2", "X10", "X12"),
 )
 """Rules of the safety reference that are not built yet."""
 
