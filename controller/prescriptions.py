@@ -53,11 +53,17 @@ class Part(BaseModel):
 
 
 class CalibrationPart(Part):
-    """[channel.calibration]: thresholds found on this patient with these pads."""
+    """[channel.calibration]: thresholds found on this patient.
+
+    Pair, area and width say with what they were found; left out, with those of the channel.
+    """
 
     at: Annotated[datetime, AfterValidator(_zoned)] = Field(
         description="a date and time with its zone, without quotes, such as 2026-11-20T09:30:00Z"
     )
+    pair: Id | None = Field(default=None, description=ID_WORDS)
+    area_mm2: int | None = Field(default=None, description=WHOLE_WORDS)
+    width_us: int | None = Field(default=None, description=WHOLE_WORDS)
     sensory_ua: int | None = Field(default=None, description=THRESHOLD_WORDS)
     motor_ua: int | None = Field(default=None, description=THRESHOLD_WORDS)
     maximal_ua: int | None = Field(default=None, description=THRESHOLD_WORDS)
@@ -173,10 +179,16 @@ def plan_of(number: int, part: ChannelPart) -> Plan:
     calibration = None
     if part.calibration is not None:
         with placed("channel", number, "calibration"):
-            thresholds = part.calibration.model_dump(exclude={"at"})
-            calibration = Calibration(at_wall_ms=wall_ms(part.calibration.at), **thresholds)
+            said = part.calibration.model_dump(exclude={"at"}, exclude_none=True)
+            found = {"sensory_ua": None, "motor_ua": None, "maximal_ua": None} | with_these_pads(part) | said
+            calibration = Calibration(at_wall_ms=wall_ms(part.calibration.at), **found)
     with placed("channel", number):
         return Plan(**part.model_dump() | {"calibration": calibration})
+
+
+def with_these_pads(part: ChannelPart) -> dict[str, Any]:
+    """Give what a calibration was found with, unless it says otherwise."""
+    return {"pair": part.pair, "area_mm2": part.area_mm2, "width_us": part.width_us}
 
 
 @contextmanager

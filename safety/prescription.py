@@ -30,15 +30,25 @@ def need(name: str, value: object, low: int, high: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Thresholds found on this patient, montage and pad area; None where the patient felt or showed nothing. In uA."""
+    """Thresholds found on this patient, in uA; None where the patient felt or showed nothing.
+
+    They hold for the pair of pads, the smaller pad's area and the pulse width with which they were found.
+    """
 
     at_wall_ms: int
+    pair: str
+    area_mm2: int
+    width_us: int
     sensory_ua: int | None
     motor_ua: int | None
     maximal_ua: int | None
 
     def __post_init__(self) -> None:
         need("at_wall_ms", self.at_wall_ms, 0, 2**53)
+        need("area_mm2", self.area_mm2, 1, 1_000_000)
+        need("width_us", self.width_us, 1, 10_000)
+        if not self.pair:
+            raise PrescriptionError("pair", "a calibration names the pair of pads it was found with")
         known = [value for value in (self.sensory_ua, self.motor_ua, self.maximal_ua) if value is not None]
         for value in known:
             need("calibration", value, 1, 200_000)

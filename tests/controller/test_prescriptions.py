@@ -103,7 +103,13 @@ def test_a_file_becomes_a_prescription(path: Path) -> None:
                 period_us=25_000,
                 area_mm2=2_500,
                 calibration=Calibration(
-                    at_wall_ms=ms("2026-11-20T08:30:00Z"), sensory_ua=None, motor_ua=15_000, maximal_ua=38_000
+                    at_wall_ms=ms("2026-11-20T08:30:00Z"),
+                    pair="a",
+                    area_mm2=2_500,
+                    width_us=300,
+                    sensory_ua=None,
+                    motor_ua=15_000,
+                    maximal_ua=38_000,
                 ),
             ),
             Plan(
@@ -392,7 +398,13 @@ def test_the_classes_are_those_of_the_demo() -> None:
         "neuropathy-tens": (Sensation.S1, Modality.TENS),
     }
     assert found["calf"].channels[0].calibration == Calibration(
-        at_wall_ms=WALL_MS - HOUR_MS, sensory_ua=10_000, motor_ua=15_000, maximal_ua=38_000
+        at_wall_ms=WALL_MS - HOUR_MS,
+        pair="a",
+        area_mm2=2_500,
+        width_us=300,
+        sensory_ua=10_000,
+        motor_ua=15_000,
+        maximal_ua=38_000,
     )
 
 

@@ -40,7 +40,9 @@ Until = Callable[[Callable[[], object]], Awaitable[None]]
 
 TENS = Programme(modality=Modality.TENS, ramp_up_ms=1000, on_ms=1, ramp_down_ms=500, off_ms=0, therapy_ms=1_800_000)
 PLAN = Plan(channel=1, site="calf-l", pair="a", ua=1, max_ua=2, width_us=200, gap_us=0, period_us=10_000, area_mm2=2500)
-CALIBRATED = Calibration(at_wall_ms=1, sensory_ua=None, motor_ua=15_000, maximal_ua=38_000)
+CALIBRATED = Calibration(
+    at_wall_ms=1, pair="a", area_mm2=2_500, width_us=300, sensory_ua=None, motor_ua=15_000, maximal_ua=38_000
+)
 PRESCRIPTIONS = [
     Prescription(
         id="rx-1",

@@ -89,7 +89,15 @@ def config(device: str = "dev1") -> Config:
 def therapy(programme: Programme = CONTINUOUS, **changes: object) -> Prescription:
     """20 mA, 300 us, 40 Hz on 25 cm2, for a patient who was calibrated an hour ago."""
     now_ms = clock.now().wall_ms
-    felt = Calibration(at_wall_ms=now_ms - 3_600_000, sensory_ua=8_000, motor_ua=15_000, maximal_ua=60_000)
+    felt = Calibration(
+        at_wall_ms=now_ms - 3_600_000,
+        pair="a",
+        area_mm2=2_500,
+        width_us=300,
+        sensory_ua=8_000,
+        motor_ua=15_000,
+        maximal_ua=60_000,
+    )
     plan = Plan(
         channel=1, site="left-thigh", pair="a", ua=20_000, max_ua=30_000, width_us=300, gap_us=100, period_us=25_000,
         area_mm2=2_500, calibration=felt,

@@ -156,7 +156,15 @@ def plan(**changes: object) -> Plan:
         "gap_us": 100,
         "period_us": 25_000,
         "area_mm2": 2_500,
-        "calibration": Calibration(at_wall_ms=WALL_MS - 1000, sensory_ua=8_000, motor_ua=15_000, maximal_ua=60_000),
+        "calibration": Calibration(
+            at_wall_ms=WALL_MS - 1000,
+            pair="a",
+            area_mm2=2_500,
+            width_us=300,
+            sensory_ua=8_000,
+            motor_ua=15_000,
+            maximal_ua=60_000,
+        ),
     }
     return Plan(**(values | changes))  # type: ignore[arg-type]
 

@@ -57,7 +57,15 @@ def lane(limits: Limits = HARDEST, **changes: object) -> Lane:
 
 
 def calibrated(**changes: object) -> Calibration:
-    values: dict[str, object] = {"at_wall_ms": WALL_MS, "sensory_ua": None, "motor_ua": 15_000, "maximal_ua": 40_000}
+    values: dict[str, object] = {
+        "at_wall_ms": WALL_MS,
+        "pair": "a",
+        "area_mm2": 2_500,
+        "width_us": 300,
+        "sensory_ua": None,
+        "motor_ua": 15_000,
+        "maximal_ua": 40_000,
+    }
     return Calibration(**(values | changes))  # type: ignore[arg-type]
 
 

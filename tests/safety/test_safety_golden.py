@@ -40,7 +40,15 @@ pytestmark = pytest.mark.hazard("H49")
 
 S0, S1, S2 = Sensation.S0, Sensation.S1, Sensation.S2
 DAY_MS = 86_400_000
-FELT = Calibration(at_wall_ms=WALL_MS - DAY_MS, sensory_ua=8_000, motor_ua=15_000, maximal_ua=38_000)
+FELT = Calibration(
+    at_wall_ms=WALL_MS - DAY_MS,
+    pair="a",
+    area_mm2=2_500,
+    width_us=300,
+    sensory_ua=8_000,
+    motor_ua=15_000,
+    maximal_ua=38_000,
+)
 STRONG = replace(FELT, motor_ua=30_000, maximal_ua=80_000)
 NUMB = replace(FELT, sensory_ua=None, maximal_ua=None)
 

@@ -26,7 +26,15 @@ def programme(**changes: object) -> Programme:
 
 
 def calibration(**changes: object) -> Calibration:
-    values: dict[str, object] = {"at_wall_ms": WALL_MS, "sensory_ua": 8_000, "motor_ua": 15_000, "maximal_ua": 60_000}
+    values: dict[str, object] = {
+        "at_wall_ms": WALL_MS,
+        "pair": "a",
+        "area_mm2": 2_500,
+        "width_us": 300,
+        "sensory_ua": 8_000,
+        "motor_ua": 15_000,
+        "maximal_ua": 60_000,
+    }
     return Calibration(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -48,6 +56,8 @@ RANGES = [
     ("programme", "cool_down_ms", 0, 60_000),
     ("programme", "warm_ppm", 1, 1_000_000),
     ("calibration", "at_wall_ms", 0, 2**53),
+    ("calibration", "area_mm2", 1, 1_000_000),
+    ("calibration", "width_us", 1, 10_000),
     ("calibration", "sensory_ua", 1, 15_000),
     ("calibration", "motor_ua", 8_000, 60_000),
     ("calibration", "maximal_ua", 15_000, 200_000),
@@ -116,6 +126,12 @@ def test_thresholds_are_in_the_order_sensory_motor_maximal(thresholds: tuple[int
         return
     with pytest.raises(PrescriptionError, match="the order is sensory <= motor <= maximal tolerated"):
         calibration(**names)
+
+
+def test_a_calibration_names_its_pads():
+    with pytest.raises(PrescriptionError) as caught:
+        calibration(pair="")
+    assert caught.value.name == "pair"
 
 
 # One channel

@@ -13,7 +13,9 @@ from safety.effects import Arm, PermitRequest, Settlement
 from safety.prescription import Prescription
 
 WALL_MS = 1_800_000_000_000
-FELT = Calibration(at_wall_ms=WALL_MS, sensory_ua=None, motor_ua=15_000, maximal_ua=80_000)
+FELT = Calibration(
+    at_wall_ms=WALL_MS, pair="a", area_mm2=2_500, width_us=300, sensory_ua=None, motor_ua=15_000, maximal_ua=80_000
+)
 
 
 @st.composite

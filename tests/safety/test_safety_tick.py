@@ -137,7 +137,15 @@ def test_m02_judges_each_new_picture_by_every_pulse_rule(
 def test_m02_judges_the_age_of_a_calibration_as_of_arming() -> None:
     week_ms = 7 * 86_400_000
     for age_ms, found in ((week_ms, None), (week_ms + 1, locked("LIM.TOLERANCE", 19_999, 0, "uA"))):
-        calibration = Calibration(at_wall_ms=WALL_MS - age_ms, sensory_ua=8_000, motor_ua=15_000, maximal_ua=60_000)
+        calibration = Calibration(
+            at_wall_ms=WALL_MS - age_ms,
+            pair="a",
+            area_mm2=2_500,
+            width_us=300,
+            sensory_ua=8_000,
+            motor_ua=15_000,
+            maximal_ua=60_000,
+        )
         own = plan(calibration=calibration)
         session = {"rx": rx(own, sensation=Sensation.S1), "settings": (Setting(own, 20_000, 0),)}
         assert tick.m02(watch(session=session, wanted=pulse(ua=19_999))) == found

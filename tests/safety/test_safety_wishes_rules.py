@@ -165,7 +165,15 @@ def test_each_microampere_up_is_judged_and_reserved_and_nothing_else_is(silent: 
 
 # Each rule alone
 
-STRONG = Calibration(at_wall_ms=WALL_MS - 1_000, sensory_ua=None, motor_ua=15_000, maximal_ua=200_000)
+STRONG = Calibration(
+    at_wall_ms=WALL_MS - 1_000,
+    pair="a",
+    area_mm2=2_500,
+    width_us=300,
+    sensory_ua=None,
+    motor_ua=15_000,
+    maximal_ua=200_000,
+)
 
 
 class Case(NamedTuple):

@@ -228,7 +228,15 @@ def test_an_adjustment_that_is_no_whole_number_changes_nothing(delta_ua: int):
 @pytest.mark.hazard("H49")
 def test_a_calibration_that_grows_old_in_a_session_ends_rises_and_not_the_session():
     week_ms = 7 * 86_400_000
-    felt = Calibration(at_wall_ms=WALL_MS + 2_000 - week_ms, sensory_ua=None, motor_ua=15_000, maximal_ua=38_000)
+    felt = Calibration(
+        at_wall_ms=WALL_MS + 2_000 - week_ms,
+        pair="a",
+        area_mm2=2_500,
+        width_us=300,
+        sensory_ua=None,
+        motor_ua=15_000,
+        maximal_ua=38_000,
+    )
     rig = Rig().plateau(rx(plan(calibration=felt), sensation=Sensation.S1))
     rig.tick(5)
     assert rig.ask(Adjust(1, 100)).reasons == (refuse("G08", "LIM.TOLERANCE", 1, 20_100, 0, "uA"),)
