@@ -31,6 +31,8 @@ SERVERS = {
     "mosquitto": ("mosquitto", "/usr/sbin"),
     "postgresql": ("postgres", "/usr/lib/postgresql/*/bin"),
     "chromium": ("chromium", "/usr/bin"),
+    "spin": ("spin", "/usr/bin"),
+    "gcc": ("gcc", "/usr/bin"),
 }
 
 
