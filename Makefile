@@ -2,13 +2,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 
-.PHONY: help demo test check bench lock
+.PHONY: help demo test check bench safety-case lock
 
 help:
 	@echo "make demo    broker, two emulated stimulators, the service and a scripted session"
 	@echo "make test    the whole suite, and 100 % branch coverage of safety/ by tests/safety"
 	@echo "make check   ruff, formatting, mypy, import contracts"
 	@echo "make bench   the measurements of tests/bench"
+	@echo "make safety-case  docs/safety-case from the rules, their limits and the markers of the tests"
 	@echo "make lock    compile the requirements files from pyproject.toml again (needs uv)"
 
 demo: $(STAMP)
@@ -32,6 +33,9 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py
+
+safety-case: $(STAMP)
+	$(BIN)/python -m tests.safety_case
 
 .venv: $(STAMP)
 
