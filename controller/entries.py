@@ -2,7 +2,17 @@
 
 from typing import cast
 
-from safety.effects import Body, Clearing, Closing, Entry, Opening, PermitRequest, Settlement, WishRecord
+from safety.effects import (
+    Body,
+    CalibrationRecord,
+    Clearing,
+    Closing,
+    Entry,
+    Opening,
+    PermitRequest,
+    Settlement,
+    WishRecord,
+)
 from safety.messages import EntryKind, Latch
 
 from .words import WordError, dumps, form, loads
@@ -15,6 +25,7 @@ FORMS = {
     EntryKind.SETTLE: form(Settlement, named=True),
     EntryKind.CLOSE: form(Closing, named=True),
     EntryKind.WISH: form(WishRecord, named=True),
+    EntryKind.CALIBRATION: form(CalibrationRecord, named=True),
 }
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from safety.limits import Limits, Modality
 from safety.messages import Command, EntryKind, Latch, Verb
-from safety.prescription import Dose
+from safety.prescription import Calibration, Dose
 from safety.verdict import Reason
 from safety.waveform import Picture, Train
 
@@ -125,7 +125,19 @@ class WishRecord:
     detail: str
 
 
-Body = Opening | PermitRequest | Latch | Clearing | Settlement | Closing | WishRecord
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationRecord:
+    """Thresholds were found: in which session, on whom and where."""
+
+    session: str
+    patient: str
+    site: str
+    channel: int
+    principal: str
+    calibration: Calibration
+
+
+Body = Opening | PermitRequest | Latch | Clearing | Settlement | Closing | WishRecord | CalibrationRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
 from safety.limits import Limits, Modality
-from safety.prescription import Prescription
+from safety.prescription import Calibration, Prescription
 from safety.times import Times
 from safety.verdict import Clear, Reason, Scope
 from safety.waveform import Picture
@@ -27,6 +27,10 @@ class Verb(StrEnum):
     RELEASE = "device.release"
     PREPARE = "session.prepare"
     CHECK = "impedance.check"
+    CAL_BEGIN = "calibration.begin"
+    CAL_STEP = "calibration.step"
+    CAL_MARK = "calibration.mark"
+    CAL_END = "calibration.end"
     ARM = "session.arm"
     START = "session.start"
     ADJUST = "session.adjust"
@@ -62,12 +66,17 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Open a session for a patient under a prescription; `rx` is None where the shell knows no such version."""
+    """Open a session for a patient under a prescription; `rx` is None where the shell knows no such version.
+
+    `calibrations` are the newest known of this patient, by channel; each counts where it is newer than the
+    prescription's.
+    """
 
     verb: ClassVar[Verb] = Verb.PREPARE
     rx: Prescription | None
     asked: str
     patient: str
+    calibrations: tuple[tuple[int, Calibration], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,46 @@ class Check:
 
     verb: ClassVar[Verb] = Verb.CHECK
     channels: tuple[int, ...]
+
+
+class Threshold(StrEnum):
+    """What a calibration looks for, in the order in which it looks."""
+
+    SENSORY = "sensory"
+    MOTOR = "motor"
+    MAXIMAL = "maximal"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBegin:
+    """Look for the thresholds of one channel: permit, armed device, no current yet."""
+
+    verb: ClassVar[Verb] = Verb.CAL_BEGIN
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationStep:
+    """The button is down: held (0), pressed for more (at most 1 mA), or for less (negative; lowers at once)."""
+
+    verb: ClassVar[Verb] = Verb.CAL_STEP
+    delta_ua: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationMark:
+    """This threshold stands where the current is now, or the patient has none (`absent`)."""
+
+    verb: ClassVar[Verb] = Verb.CAL_MARK
+    threshold: Threshold
+    absent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationEnd:
+    """Zero; what was found is kept where it is whole."""
+
+    verb: ClassVar[Verb] = Verb.CAL_END
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +180,24 @@ class ClearLatch:
     reason: str
 
 
-Wish = Claim | Renew | Release | Prepare | Check | ArmSession | Start | Adjust | Pause | Resume | Stop | ClearLatch
+Wish = (
+    Claim
+    | Renew
+    | Release
+    | Prepare
+    | Check
+    | CalibrationBegin
+    | CalibrationStep
+    | CalibrationMark
+    | CalibrationEnd
+    | ArmSession
+    | Start
+    | Adjust
+    | Pause
+    | Resume
+    | Stop
+    | ClearLatch
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +338,7 @@ class EntryKind(StrEnum):
     SETTLE = "settle"
     CLOSE = "close"
     WISH = "wish"
+    CALIBRATION = "calibration"
 
 
 class Latch(NamedTuple):

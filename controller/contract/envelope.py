@@ -14,6 +14,10 @@ from controller.words import WordError, loads
 from safety.messages import (
     Adjust,
     ArmSession,
+    CalibrationBegin,
+    CalibrationEnd,
+    CalibrationMark,
+    CalibrationStep,
     Check,
     Claim,
     ClearLatch,
@@ -25,6 +29,7 @@ from safety.messages import (
     Resume,
     Start,
     Stop,
+    Threshold,
     Verb,
     Wish,
 )
@@ -180,6 +185,25 @@ class AdjustBody(Wire):
     delta_ua: Annotated[int, Field(ge=-200_000, le=200_000), AfterValidator(_not_zero)]
 
 
+class BeginBody(Wire):
+    """The channel whose thresholds are looked for."""
+
+    channel: ChannelNumber
+
+
+class StepBody(Wire):
+    """The button is held (0), or pressed for so much more or less, in uA."""
+
+    delta_ua: Annotated[int, Field(ge=-200_000, le=200_000)]
+
+
+class MarkBody(Wire):
+    """Which threshold stands at the present current, or that this patient has none."""
+
+    threshold: Literal["sensory", "motor", "maximal"]
+    absent: bool = False
+
+
 class ClearBody(Wire):
     """Which latch, and why it may go."""
 
@@ -187,10 +211,11 @@ class ClearBody(Wire):
     reason: Annotated[str, Field(max_length=200), AfterValidator(_in_words)]
 
 
-Body = NoBody | PrepareBody | CheckBody | AdjustBody | ClearBody
+Body = NoBody | PrepareBody | CheckBody | AdjustBody | BeginBody | StepBody | MarkBody | ClearBody
 
 _SIMPLE: dict[str, Wish] = {
-    wish.verb: wish for wish in (Claim(), Renew(), Release(), ArmSession(), Start(), Pause(), Resume(), Stop())
+    wish.verb: wish
+    for wish in (Claim(), Renew(), Release(), CalibrationEnd(), ArmSession(), Start(), Pause(), Resume(), Stop())
 }
 BODIES: dict[str, type[Body]] = {
     **dict.fromkeys(_SIMPLE, NoBody),
@@ -199,6 +224,9 @@ BODIES: dict[str, type[Body]] = {
     Verb.PREPARE: PrepareBody,
     Verb.CHECK: CheckBody,
     Verb.ADJUST: AdjustBody,
+    Verb.CAL_BEGIN: BeginBody,
+    Verb.CAL_STEP: StepBody,
+    Verb.CAL_MARK: MarkBody,
     Verb.CLEAR: ClearBody,
 }
 """Every verb of the wire and the form of its body."""
@@ -225,6 +253,12 @@ def wish_of(verb: str, body: Body, prescription: Resolver) -> Wish:
             return Check(tuple(body.channels))
         case AdjustBody():
             return Adjust(body.channel, body.delta_ua)
+        case BeginBody():
+            return CalibrationBegin(body.channel)
+        case StepBody():
+            return CalibrationStep(body.delta_ua)
+        case MarkBody():
+            return CalibrationMark(Threshold(body.threshold), body.absent)
         case ClearBody():
             return ClearLatch(int(body.latch_id.removeprefix("l-")), body.reason.strip())
         case NoBody():

@@ -10,6 +10,7 @@ from controller.entries import FORMS, body_json, read_entry
 from controller.words import WordError, dumps, loads
 from safety.effects import (
     Body,
+    CalibrationRecord,
     ChannelRequest,
     Clearing,
     Closing,
@@ -23,7 +24,7 @@ from safety.effects import (
 )
 from safety.limits import HARD, Limits, Modality
 from safety.messages import EntryKind, Latch, Verb
-from safety.prescription import Dose
+from safety.prescription import Calibration, Dose
 from safety.verdict import Clear, Scope
 
 LATCH_TEXT = (
@@ -33,6 +34,23 @@ LATCH = Latch(204, Scope.MONTAGE, "M07", Clear.ACK_QUALIFIED, "p-1 calf", 1_700_
 DOSE_TEXT = '{"i2t":310000000000000000,"nc":400000000,"on_ms":120000}'
 DOSE = Dose(nc=400_000_000, i2t=310_000_000_000_000_000, on_ms=120_000)
 PERMIT = Permit(9, "s-19", "d" * 64, (Envelope(1, 30_000, 300, 28_571, 9_000),), (DOSE,), 5_000)
+
+FOUND = Calibration(
+    at_wall_ms=7, pair="a", area_mm2=2_500, width_us=300, sensory_ua=8_000, motor_ua=15_000, maximal_ua=None
+)
+st.register_type_strategy(
+    Calibration,
+    st.builds(
+        Calibration,
+        at_wall_ms=st.integers(0, 2**53),
+        pair=st.text(min_size=1),
+        area_mm2=st.integers(1, 1_000_000),
+        width_us=st.integers(1, 10_000),
+        sensory_ua=st.none() | st.integers(1, 10_000),
+        motor_ua=st.none() | st.integers(10_000, 20_000),
+        maximal_ua=st.none() | st.integers(20_000, 200_000),
+    ),
+)
 
 BODIES: list[tuple[EntryKind, Body, str]] = [
     (
@@ -64,6 +82,15 @@ BODIES: list[tuple[EntryKind, Body, str]] = [
         EntryKind.WISH,
         WishRecord(session="s-19", command="c-1", principal="p", verb=Verb.ADJUST, detail="1 -1000"),
         '{"command":"c-1","detail":"1 -1000","principal":"p","session":"s-19","verb":"session.adjust"}',
+    ),
+    (
+        EntryKind.CALIBRATION,
+        CalibrationRecord(session="s-19", patient="p-1", site="calf-l", channel=1, principal="p", calibration=FOUND),
+        (
+            '{"calibration":{"area_mm2":2500,"at_wall_ms":7,"maximal_ua":null,"motor_ua":15000,"pair":"a",'
+            '"sensory_ua":8000,"width_us":300},"channel":1,"patient":"p-1","principal":"p","session":"s-19",'
+            '"site":"calf-l"}'
+        ),
     ),
 ]
 REQUEST = PermitRequest(

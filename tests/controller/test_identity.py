@@ -23,6 +23,10 @@ def test_each_role_may_ask_exactly_this() -> None:
         | {
             "session.prepare",
             "impedance.check",
+            "calibration.begin",
+            "calibration.step",
+            "calibration.mark",
+            "calibration.end",
             "session.arm",
             "session.start",
             "session.adjust",

@@ -12,6 +12,10 @@ from safety import messages
 from safety.messages import (
     Adjust,
     ArmSession,
+    CalibrationBegin,
+    CalibrationEnd,
+    CalibrationMark,
+    CalibrationStep,
     Check,
     Claim,
     ClearLatch,
@@ -26,6 +30,7 @@ from safety.messages import (
     Resume,
     Start,
     Stop,
+    Threshold,
     Verb,
     Wish,
 )
@@ -38,6 +43,10 @@ WISHES = {
     "device.release": Release(),
     "session.prepare": Prepare(None, "rx-1@1", "p-1"),
     "impedance.check": Check(()),
+    "calibration.begin": CalibrationBegin(1),
+    "calibration.step": CalibrationStep(1_000),
+    "calibration.mark": CalibrationMark(Threshold.SENSORY, absent=False),
+    "calibration.end": CalibrationEnd(),
     "session.arm": ArmSession(),
     "session.start": Start(),
     "session.adjust": Adjust(1, -1_000),
@@ -94,4 +103,6 @@ def test_the_words_on_the_wire_are_stable():
         "settle",
         "close",
         "wish",
+        "calibration",
     ]
+    assert [threshold.value for threshold in messages.Threshold] == ["sensory", "motor", "maximal"]

@@ -33,7 +33,16 @@ from safety.effects import (
     Settlement,
     Tell,
 )
-from safety.messages import Asked, Committed, Latch
+from safety.messages import (
+    Asked,
+    CalibrationBegin,
+    CalibrationEnd,
+    CalibrationMark,
+    CalibrationStep,
+    Committed,
+    Latch,
+    Threshold,
+)
 from safety.state import Holder, Purpose
 from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
@@ -58,6 +67,10 @@ WISHES = {
     "release": Release(),
     "prepare": Prepare(rx(), "rx-1@1", "p-1"),
     "check": Check(()),
+    "cal_begin": CalibrationBegin(1),
+    "cal_step": CalibrationStep(0),
+    "cal_mark": CalibrationMark(Threshold.SENSORY, absent=False),
+    "cal_end": CalibrationEnd(),
     "arm": ArmSession(),
     "start": Start(),
     "adjust": Adjust(1, -1_000),
