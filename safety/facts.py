@@ -20,13 +20,14 @@ from safety.messages import (
     Probed,
     Status,
 )
+from safety.permits import arm_device, probe_train, record
 from safety.rules import line, monitor
 from safety.rules.gate import g20
 from safety.rules.views import Look, Noise, Skin, Word
 from safety.state import Device, Phase, Purpose, Reading, Session, Stopping, Waiting
 from safety.turn import ENERGISED, Turn
 from safety.verdict import Clear, Reason, Scope, Severity
-from safety.wishes import arm_device, probe_train, record, run
+from safety.wishes import run
 
 FLAWS_MS = 1_000
 ARMING = (Purpose.ARMED, Purpose.REARMED)

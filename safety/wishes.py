@@ -7,7 +7,7 @@ until the journal, and then the device, has answered.
 
 from typing import Final
 
-from safety.effects import Arm, ChannelRequest, Clearing, Envelope, Opening, Permit, PermitRequest, WishRecord
+from safety.effects import Clearing, Envelope, Opening, Permit
 from safety.limits import CLASS_CAPS, meet
 from safety.messages import (
     Adjust,
@@ -20,21 +20,14 @@ from safety.messages import (
     Prepare,
     Verb,
 )
-from safety.prescription import Dose, Prescription, worst_dose
+from safety.permits import PROBES, arm_device, permit_request, probe_train, record, therapy_permit, wait
+from safety.prescription import Dose, Prescription
 from safety.rules import gate
 from safety.rules.tick import PULSE
 from safety.rules.views import Gate, Lane, Skin
-from safety.state import FRESH, Course, Holder, Phase, Purpose, Session, Setting, Waiting
+from safety.state import FRESH, Course, Holder, Phase, Purpose, Session, Setting
 from safety.turn import Turn
 from safety.verdict import MAY_CLEAR, Reason, Severity
-from safety.waveform import Train
-
-PROBE_UA = 1_000
-PROBES = 3
-"""Test pulses per channel and their amplitude.
-
-Below sensation, three so that their spread can be judged (safety reference 2.3).
-"""
 
 V = Verb
 EVERYWHERE = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.CLEAR, V.STOP})
@@ -231,72 +224,6 @@ def check(turn: Turn, command: Command) -> None:
     turn.station = turn.station._replace(session=session._replace(readings=kept))
 
 
-def probe_train(session: Session, number: int) -> Train:
-    """Make the test pulse of a channel: the therapy's own width, so that the ohms can be compared with it."""
-    plan = next(setting.plan for setting in session.settings if setting.plan.channel == number)
-    return Train(number, PROBE_UA, min(plan.width_us, 500), 0, 1_000_000)
-
-
-def permit_request(session: Session, permit: Permit, *, probe: bool) -> PermitRequest:
-    """Say what a permit asks of the ledger."""
-    plans = {setting.plan.channel: setting.plan for setting in session.settings}
-    return PermitRequest(
-        permit=permit,
-        session=session.id,
-        patient=session.rx.patient,
-        rx=session.rx.ref,
-        rx_digest=session.rx.digest,
-        modality=session.rx.programme.modality,
-        on_time_ms=session.rx.programme.on_time_ms,
-        probe=probe,
-        limits=session.limits,
-        channels=tuple(
-            ChannelRequest(channel=e.channel, site=plans[e.channel].site, pair=plans[e.channel].pair, reserve=dose)
-            for e, dose in zip(permit.envelopes, permit.reserve, strict=True)
-        ),
-    )
-
-
-def therapy_permit(turn: Turn, session: Session) -> Permit:
-    """Make the permit for what is left of this session: what was given, and the worst that may still be.
-
-    The reservation is for the set-point; the device's own envelope reaches to the top of the prescribed window, so
-    that a permitted rise needs no
-    new arming.
-    """
-    programme, course = session.rx.programme, session.course
-    left_ms = programme.therapy_ms - course.played_ms
-    envelopes, reserve = [], []
-    for index, (setting, channel) in enumerate(zip(session.settings, session.channels, strict=True)):
-        plan, (nc, i2t, on_ms) = setting.plan, channel.spent
-        given_nc = max(nc, course.base_nc[index] + course.seen_nc[index])
-        dose = worst_dose(plan, programme, setting.setpoint_ua, left_ms)
-        total = Dose(nc=given_nc + dose.nc, i2t=i2t + dose.i2t, on_ms=on_ms + dose.on_ms)
-        most_nc = min(worst_dose(plan, programme, plan.max_ua, left_ms).nc + given_nc, session.limits.session_nc)
-        envelopes.append(Envelope(plan.channel, plan.max_ua, plan.width_us, plan.period_us, most_nc))
-        reserve.append(total)
-    lasts_ms = session.limits.arm_to_start_ms + programme.therapy_ms * 3 // 2
-    return Permit(
-        turn.next_id, session.id, session.rx.digest, tuple(envelopes), tuple(reserve), turn.now.mono_ms + lasts_ms
-    )
-
-
-def wait(
-    turn: Turn,
-    command: Command,
-    purpose: Purpose,
-    permit: Permit,
-    *,
-    entry: int = 0,
-    grant: int = 0,
-    channels: tuple[int, ...] = (),
-    setpoint_ua: int = 0,
-) -> None:
-    """Keep the wish until what it waits for has come."""
-    waiting = Waiting(command, purpose, entry, grant, turn.now.mono_ms, permit, channels, setpoint_ua)
-    turn.station = turn.station._replace(waiting=waiting)
-
-
 def arm(turn: Turn, command: Command) -> None:
     """Reserve the whole dose and write the permit; the device is armed when that is durable."""
     session = turn.station.session
@@ -308,22 +235,6 @@ def arm(turn: Turn, command: Command) -> None:
     armed = session._replace(course=session.course._replace(armed_ms=turn.now.mono_ms))
     turn.station = turn.station._replace(session=armed)
     turn.answer(command, "accepted", permit=permit.id)
-
-
-def arm_device(turn: Turn, command: Command, purpose: Purpose, permit: Permit) -> None:
-    """Send the envelope that the device shall enforce by itself, for what is left of the permit."""
-    session = turn.station.session
-    if session is None:
-        return
-    left = tuple(
-        envelope._replace(max_charge_nc=max(0, envelope.max_charge_nc - max(base, channel.spent[0])))
-        for envelope, base, channel in zip(permit.envelopes, session.course.base_nc, session.channels, strict=True)
-    )
-    grant = turn.grant(permit.id)
-    turn.effects.append(Arm(grant, left, permit.ends_mono_ms - turn.now.mono_ms))
-    wait(turn, command, purpose, permit, grant=grant.seq)
-    beat = turn.station.beat._replace(unanswered=grant.seq, sent_ms=turn.now.mono_ms)
-    turn.station = turn.station._replace(beat=beat)
 
 
 def start(turn: Turn, command: Command) -> None:
@@ -342,16 +253,6 @@ def run(turn: Turn, command: Command, session: Session, kind: str) -> None:
     record(turn, command, session.id, f"played_ms={session.course.played_ms}")
     turn.answer(command, "succeeded", session_id=session.id)
     turn.tell(kind, session_id=session.id)
-
-
-def record(turn: Turn, command: Command, session_id: str, detail: str) -> None:
-    """Note an obeyed wish in the journal."""
-    turn.note(
-        EntryKind.WISH,
-        WishRecord(
-            session=session_id, command=command.id, principal=command.principal, verb=command.verb, detail=detail
-        ),
-    )
 
 
 def resume(turn: Turn, command: Command) -> None:

@@ -26,7 +26,7 @@ from rig import (
     standing,
 )
 
-from safety import wishes
+from safety import permits, wishes
 from safety.effects import (
     Clearing,
     Closing,
@@ -384,5 +384,5 @@ def test_without_a_session_no_device_is_armed():
     assert session is not None
     assert session.permit is not None
     turn = Turn(rig.station._replace(session=None), rig.now)
-    wishes.arm_device(turn, rig.command(Resume()), Purpose.REARMED, session.permit)
+    permits.arm_device(turn, rig.command(Resume()), Purpose.REARMED, session.permit)
     assert turn.effects == []

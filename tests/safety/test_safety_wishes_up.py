@@ -24,7 +24,7 @@ from rig import (
     standing,
 )
 
-from safety import wishes
+from safety import permits
 from safety.effects import (
     Answer,
     Arm,
@@ -256,7 +256,7 @@ def test_a_test_pulse_has_the_therapys_width_and_never_more_than_half_a_millisec
     session = rig.station.session
     assert session is not None
     setting = Setting(plan(width_us=width_us, period_us=60_000), 20_000, 0)
-    train = wishes.probe_train(session._replace(settings=(setting,)), 1)
+    train = permits.probe_train(session._replace(settings=(setting,)), 1)
     assert train == Train(1, 1_000, probed_us, 0, 1_000_000)
 
 
