@@ -54,6 +54,7 @@ class Policy:
         """Say what does not change for a device while the service runs."""
         return Config(
             device=device.id,
+            policy=self.digest,
             limits=self.limits,
             general=self.general,
             times=TIMES[device.driver],

@@ -49,13 +49,14 @@ class Permit(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """A session begins: who asked, for whom, under which prescription, within which limits."""
+    """A session begins: who asked, for whom, under which prescription, and under which policy of the site (X2)."""
 
     session: str
     rx: str
     rx_digest: str
     patient: str
     principal: str
+    policy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -460,10 +460,11 @@ Event = Booted | Asked | Tick | DeviceUp | DeviceDown | Heard | Probed | Garbled
 class Config:
     """What does not change while the service runs.
 
-    The site's limits per modality, the tighter of both (`general`), and what this device may be.
+    The site's limits per modality, the tighter of both (`general`), the policy's digest, and what this device may be.
     """
 
     device: str
+    policy: str
     limits: Mapping[Modality, Limits]
     general: Limits
     times: Times

@@ -160,6 +160,7 @@ def prepare(turn: Turn, command: Command) -> None:
             rx_digest=wish.rx.digest,
             patient=wish.patient,
             principal=command.principal,
+            policy=turn.station.config.policy,
         ),
     )
     device = turn.station.device

@@ -71,6 +71,7 @@ RULES: tuple[Rule, ...] = (
     Rule("L07", "H19", "", "A reservation without a settlement counts in full."),
     Rule("L08", "H10 H19", "", "A session is charged less than its reservation only on the device's own evidence."),
     Rule("X1", "H29", "", "Hard ceilings are compiled in; no file can pass them, and a test holds their digest."),
+    Rule("X2", "H29 H39", "", "The record says by which policy and which limits each session was judged."),
     Rule("X3", "H08 H24", "", "What is not allowed by name is refused: a verb in a phase, a field, a state, a device."),
     Rule("X4", "H40 H49", "", "The hardest of all active reasons acts, and every one of them is told."),
     Rule("X5", "H06 H31", "", "Zero comes first and is latched: nothing that clears a latch brings current back."),
@@ -85,7 +86,7 @@ PENDING = (
     *("G03", "G05", "G06", "G07", "G19", "G22", "G24", "G25", "G26"),
     *("M06", "M15", "M16", "M17", "M22", "M24", "M31", "M32", "M34", "M35", "M36", "M37"),
     *("L06", "L09", "L10", "L11", "L12", "L13"),
-    *("X2", "X10", "X12"),
+    *("X10", "X12"),
 )
 """Rules of the safety reference that are not built yet."""
 

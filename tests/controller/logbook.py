@@ -25,7 +25,7 @@ def wish(number: int, detail: str = "1 -1000") -> Entry:
 
 
 def opening(number: int, session: str = "s-1") -> Entry:
-    body = Opening(session=session, rx="rx-1@1", rx_digest="ab", patient="p-1", principal="dr")
+    body = Opening(session=session, rx="rx-1@1", rx_digest="ab", patient="p-1", principal="dr", policy="p1")
     return Entry(number, EntryKind.OPEN, body)
 
 

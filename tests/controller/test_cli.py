@@ -429,7 +429,9 @@ def write_journal(path: Path, entries: int) -> None:
     async def write() -> None:
         journal = Journal.open(path, "ward3", clock.now(), lambda _: None)
         for number in range(1, entries + 1):
-            body = Opening(session=f"s-{number}", rx="calf@1", rx_digest="d", patient="p-1", principal="me")
+            body = Opening(
+                session=f"s-{number}", rx="calf@1", rx_digest="d", patient="p-1", principal="me", policy="p1"
+            )
             journal.append("dev1", Entry(number, EntryKind.OPEN, body), clock.now())
         await journal.close()
 

@@ -55,8 +55,8 @@ st.register_type_strategy(
 BODIES: list[tuple[EntryKind, Body, str]] = [
     (
         EntryKind.OPEN,
-        Opening(session="s-19", rx="rx-7@3", rx_digest="ab", patient="p-1", principal="clinician-1"),
-        '{"patient":"p-1","principal":"clinician-1","rx":"rx-7@3","rx_digest":"ab","session":"s-19"}',
+        Opening(session="s-19", rx="rx-7@3", rx_digest="ab", patient="p-1", principal="clinician-1", policy="ef"),
+        '{"patient":"p-1","policy":"ef","principal":"clinician-1","rx":"rx-7@3","rx_digest":"ab","session":"s-19"}',
     ),
     (
         EntryKind.LATCH,

@@ -257,7 +257,7 @@ async def test_a_second_service_is_refused(bench: Bench) -> None:
 
 
 WRITE_FOREVER = """
-    opening = Opening(session="s-1", rx="r@1", rx_digest="d", patient="p", principal="q")
+    opening = Opening(session="s-1", rx="r@1", rx_digest="d", patient="p", principal="q", policy="p1")
     journal.append("dev1", Entry(1, EntryKind.OPEN, opening), Now(1, 1), lambda: print(1, flush=True))
     for number in range(2, 20_000):
         body = WishRecord(session="s-1", command="c", principal="p", verb=Verb.STOP, detail="")

@@ -90,11 +90,13 @@ def test_the_hard_limits_have_a_digest_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(("profile", "emulator"), [("bench", True), ("clinical", False)])
+@pytest.mark.rule("X2")
 @pytest.mark.hazard("H35")
 def test_a_device_gets_its_configuration(profile: str, emulator: bool) -> None:
     policy = Policy.read(SHIPPED_POLICY)
     assert policy.config(device(profile)) == Config(
         device="dev1",
+        policy=policy.digest,
         limits=policy.limits,
         general=policy.general,
         times=NATIVE,

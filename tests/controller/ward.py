@@ -82,7 +82,13 @@ def config(device: str = "dev1") -> Config:
     limits = {modality: eased(each) for modality, each in policy.limits.items()}
     models = ("native-bench",)
     return Config(
-        device=device, limits=limits, general=eased(policy.general), times=TIMES, models=models, emulator=True
+        device=device,
+        policy=policy.digest,
+        limits=limits,
+        general=eased(policy.general),
+        times=TIMES,
+        models=models,
+        emulator=True,
     )
 
 

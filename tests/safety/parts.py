@@ -136,6 +136,7 @@ def config(nmes: dict[str, int] | None = None, tens: dict[str, int] | None = Non
     }
     return Config(
         device="dev1",
+        policy="p1",
         limits=limits,
         general=limits[Modality.NMES],
         times=NATIVE,

@@ -16,6 +16,9 @@ from safety.messages import Claim, EntryKind
 pytestmark = pytest.mark.rule("X9")
 
 
+OPENING = effects.Opening(session="s", rx="r@1", rx_digest="d", patient="p", principal="u", policy="p1")
+
+
 def test_these_four_energise():
     assert set(ENERGISING) == {Arm, Drive, Feed, Probe}
 
@@ -45,7 +48,7 @@ def test_an_answer_and_an_event_carry_no_reasons_unless_given():
 
 
 def test_what_was_decided_cannot_be_changed():
-    entry = Entry(1, EntryKind.OPEN, effects.Opening(session="s", rx="r@1", rx_digest="d", patient="p", principal="u"))
+    entry = Entry(1, EntryKind.OPEN, OPENING)
     for thing in (entry, entry.body, Commit(entry), Silence(cut=False)):
         with pytest.raises(FrozenInstanceError):
             setattr(thing, fields(thing)[0].name, None)  # type: ignore[arg-type]

@@ -65,6 +65,7 @@ PREPARE = Prepare(rx(), "rx-1@1", "p-1")
 # Prepare
 
 
+@pytest.mark.rule("X2")
 @pytest.mark.rule("X8")
 def test_a_prepared_session_is_a_snapshot():
     rig = Rig()
@@ -86,7 +87,7 @@ def test_a_prepared_session_is_a_snapshot():
     assert (session.readings, session.permit, session.channels) == ((), None, (FRESH, FRESH))
     assert session.course == Course(0, 0, 0, 0, (), 0, (0, 0), (0, 0))
     assert rig.notes("open") == [
-        Opening(session=session.id, rx="rx-1@1", rx_digest="d1", patient="p-1", principal="physio-1")
+        Opening(session=session.id, rx="rx-1@1", rx_digest="d1", patient="p-1", principal="physio-1", policy="p1")
     ]
     assert rig.events("session.prepared")[-1].details == (("session_id", session.id), ("rx", "rx-1@1"))
 

@@ -186,9 +186,8 @@ def notes(page: Page, rule: Rule) -> Iterator[str]:
     if page.note:
         yield from (page.note, "")
     if rule.needs:
-        yield f"It needs a measurement: {rule.needs}. On a device that cannot make it the rule is inactive, and that "
-        "is said"
-        yield "([X7](X7.md)); where it can and the reading does not come, that counts as the worst."
+        yield f"It needs a measurement: {rule.needs}. On a device that cannot make it the rule is inactive, and that is"
+        yield "said ([X7](X7.md)); where it can and the reading does not come, that counts as the worst."
         yield ""
 
 
@@ -238,8 +237,7 @@ def figures_of(reason: Reason) -> str:
 def speaks(case: Case, rule: Rule) -> Iterator[str]:
     severities = case.severities_of(rule.id)
     if not severities:
-        yield "It says nothing by itself: it is how the core is built, or how it counts, and shows in what other "
-        "rules say."
+        yield "It says nothing by itself: it is how the core is built, or counts, and shows in what other rules say."
     for severity in severities:
         yield f"- **{severity.name}** {DOES[severity]}"
     for code in case.codes_of(rule.id):

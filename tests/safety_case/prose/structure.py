@@ -78,6 +78,14 @@ def frozen(ms: int) -> str:
     return f"{len(rig.log) - mark} frames sent; its dead man acts after {named('ms', rig.device.caps.dead_man_ms)}"
 
 
+def recorded() -> str:
+    """What the record says of a session that ran."""
+    rig = Rig().running()
+    (opening,), permits = rig.notes("open"), rig.notes("permit")
+    ceiling = named("amplitude_ua", permits[-1].limits.amplitude_ua)
+    return f"opened under policy `{opening.policy}`; its last permit holds every limit, such as at most {ceiling}"
+
+
 PAGES = (
     Page(
         "X1",
@@ -89,6 +97,15 @@ PAGES = (
             example("A site allows {amplitude_ua}", site, amplitude_ua=100_000),
             example("A site allows {amplitude_ua}", site, amplitude_ua=100_001),
         ),
+    ),
+    Page(
+        "X2",
+        guards="A decision that nobody can check afterwards teaches nothing. Which policy was in force, and which "
+        "limits came of it with prescription "
+        "and class, stands beside what was decided.",
+        check="the record of a session's opening holds the digest of the site's policy; that of each permit holds "
+        "every limit by value",
+        examples=(example("A session of the rig, whose policy has the digest `p1`", recorded),),
     ),
     Page(
         "X3",
