@@ -10,17 +10,22 @@ from safety.state import Channel, Setting
 from safety.units import ceil_div
 from safety.waveform import Train, pulse_i2t, pulse_nc
 
+SLACK_MS = 200
+"""How far a plateau may run over, or a rest fall short, before M20 trips (compiled; safety reference 7.2)."""
 
-def play(channel: Channel, setting: Setting, programme: Programme, played_ms: int, elapsed_ms: int) -> Channel:
+
+def play(
+    channel: Channel, setting: Setting, programme: Programme, step_ua: int, played_ms: int, elapsed_ms: int
+) -> Channel:
     """Let `elapsed_ms` pass on one channel with the train that was in force.
 
-    `played_ms` is the played time at its end.
+    `played_ms` is the played time at its end, `step_ua` the device's step of current.
     """
-    train, low_ua, high_ua, remainder_us, spent, mu_ppm, since_zero_ms, plateau_ms, rest_ms, contact = channel
+    train, low_ua, high_ua, remainder_us, spent, mu_ppm, since_zero_ms, pull_ms, plateau_ms, rest_ms, *slow = channel
     steps = played_ms // STEP_MS - (played_ms - elapsed_ms) // STEP_MS
     if train is None:
         mu_ppm = fatigue(mu_ppm, 0, steps)
-        return Channel(None, low_ua, high_ua, 0, spent, mu_ppm, 0, 0, rest_ms + elapsed_ms, contact)
+        return Channel(None, low_ua, high_ua, 0, spent, mu_ppm, 0, pull_ms, plateau_ms, rest_ms + elapsed_ms, *slow)
     pulses, remainder_us = divmod(remainder_us + elapsed_ms * 1000, train.period_us)
     nc, i2t, on_ms = spent
     drive_ppm = 0
@@ -34,35 +39,47 @@ def play(channel: Channel, setting: Setting, programme: Programme, played_ms: in
         (nc + pulses * pulse_nc(train), i2t + pulses * pulse_i2t(train), on_ms + elapsed_ms),
         fatigue(mu_ppm, drive_ppm, steps),
         since_zero_ms + elapsed_ms,
-        plateau_ms + elapsed_ms if is_plateau(train, setting) else 0,
+        pull_ms + elapsed_ms,
+        plateau_ms + elapsed_ms if is_plateau(train.ua, setting.setpoint_ua, step_ua) else plateau_ms,
         0,
-        contact,
+        *slow,
     )
 
 
-def is_plateau(train: Train, setting: Setting) -> bool:
-    """Tell whether this train stands at the set-point, as far as the device's step of quantising allows (1 %)."""
-    return train.ua * 100 >= setting.setpoint_ua * 99
+def is_plateau(ua: int, setpoint_ua: int, step_ua: int) -> bool:
+    """Tell whether a current stands at the set-point, as far as the device's step of current lets it."""
+    return ua + step_ua > setpoint_ua
 
 
-def begin(channel: Channel, train: Train | None, late_ms: int) -> Channel:
+def near_ms(ramp_ms: int, setpoint_ua: int, step_ua: int) -> int:
+    """Give how long a ramp stays within one device step of its end, or of zero."""
+    return ceil_div(ramp_ms * step_ua, setpoint_ua)
+
+
+def begin(
+    channel: Channel, setting: Setting, programme: Programme, step_ua: int, train: Train | None, late_ms: int
+) -> Channel:
     """Put another train in force.
 
-    A train that starts from zero counts one pulse at once, and has been rising since the last tick, `late_ms` ago.
+    A train that starts from zero counts one pulse at once. Its ramp has been rising since the last tick, `late_ms`
+    ago, and before that for as long as it stayed below the device's first step. It begins a contraction of its own
+    only after the planned rest: a ramp that a lower set-point put back to zero for a moment goes on where it was.
     """
     if train == channel.train:
         return channel
     ua = train.ua if train else 0
     low_ua, high_ua = min(channel.low_ua, ua), max(channel.high_ua, ua)
     if train is None:
-        return channel._replace(
-            train=None, low_ua=low_ua, high_ua=high_ua, remainder_us=0, since_zero_ms=0, plateau_ms=0
-        )
-    spent, since_zero_ms = channel.spent, channel.since_zero_ms
+        return channel._replace(train=None, low_ua=low_ua, high_ua=high_ua, remainder_us=0, since_zero_ms=0)
     if channel.train is None:
-        since_zero_ms = late_ms
-        spent = (spent[0] + pulse_nc(train), spent[1] + pulse_i2t(train), spent[2])
-    return channel._replace(train=train, low_ua=low_ua, high_ua=high_ua, spent=spent, since_zero_ms=since_zero_ms)
+        nc, i2t, on_ms = channel.spent
+        channel = channel._replace(
+            spent=(nc + pulse_nc(train), i2t + pulse_i2t(train), on_ms),
+            since_zero_ms=late_ms + near_ms(programme.ramp_up_ms, setting.setpoint_ua, step_ua),
+        )
+        if channel.rest_ms >= programme.off_ms - SLACK_MS:
+            channel = channel._replace(pull_ms=0, plateau_ms=0)
+    return channel._replace(train=train, low_ua=low_ua, high_ua=high_ua)
 
 
 def measured_nc(base_nc: int, seen_nc: int, accuracy_ppm: int) -> int:

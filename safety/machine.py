@@ -175,14 +175,15 @@ def play_on(turn: Turn, event: Tick) -> None:
     """Count what was given, ask the rules, and only if they are quiet let the programme go on."""
     station, now_ms = turn.station, turn.now.mono_ms
     session, beat = station.session, station.beat
-    if session is None:
+    if session is None or station.device is None:
         return
+    step_ua = station.device.caps.step_ua
     late_ms = now_ms - beat.tick_ms
     course, programme = session.course, session.rx.programme
     played_ms = course.played_ms + late_ms
     channels = tuple(
         [
-            play(channel, setting, programme, played_ms, late_ms)
+            play(channel, setting, programme, step_ua, played_ms, late_ms)
             for channel, setting in zip(session.channels, session.settings, strict=True)
         ]
     )
@@ -212,9 +213,9 @@ def drive(turn: Turn, event: Tick, late_ms: int) -> None:
     """
     station, now_ms = turn.station, turn.now.mono_ms
     session, beat, times = station.session, station.beat, station.config.times
-    permit = session.permit if session is not None else None
-    if session is None or permit is None:
+    if session is None or session.permit is None or station.device is None:
         return
+    permit, programme, step_ua = session.permit, session.rx.programme, station.device.caps.step_ua
     if beat.unanswered and now_ms - beat.sent_ms <= times.ack_ms:
         if event.wanted != beat.picture:
             turn.station = put(station, session, beat._replace(held_ms=beat.held_ms + late_ms))
@@ -223,7 +224,7 @@ def drive(turn: Turn, event: Tick, late_ms: int) -> None:
         trains = {train.channel: train for train in event.wanted.trains}
         channels = tuple(
             [
-                begin(channel, trains.get(setting.plan.channel), late_ms + beat.held_ms)
+                begin(channel, setting, programme, step_ua, trains.get(setting.plan.channel), late_ms + beat.held_ms)
                 for channel, setting in zip(session.channels, session.settings, strict=True)
             ]
         )
@@ -247,7 +248,7 @@ def stand_by(turn: Turn) -> None:
     late_ms = now_ms - beat.tick_ms if beat.tick_ms else times.tick_ms
     if session is not None and station.phase is Phase.PAUSED and station.stopping is None:
         rested = [
-            play(channel, setting, session.rx.programme, late_ms, late_ms)
+            play(channel, setting, session.rx.programme, 0, late_ms, late_ms)
             for channel, setting in zip(session.channels, session.settings, strict=True)
         ]
         session = session._replace(channels=tuple(rested))

@@ -66,7 +66,8 @@ class Channel(NamedTuple):
     word, one of which its last pulse had.
     `remainder_us` is the part of a period not yet counted as a pulse; `spent` counts charge (nC), I2t (uA^2 us) and
     on-time (ms) of what was applied.
-    `since_zero_ms`, `plateau_ms` and `rest_ms` are played times.
+    The times are played times: `since_zero_ms` since the ramp left zero, `pull_ms` with current in this contraction,
+    `plateau_ms` of it at the set-point, `rest_ms` without current since.
     """
 
     train: Train | None
@@ -76,13 +77,14 @@ class Channel(NamedTuple):
     spent: tuple[int, int, int]
     mu_ppm: int
     since_zero_ms: int
+    pull_ms: int
     plateau_ms: int
     rest_ms: int
     contact: Contact
 
 
 RESTED_MS = 1_000_000_000
-FRESH = Channel(None, 0, 0, 0, (0, 0, 0), 1_000_000, 0, 0, RESTED_MS, UNSENSED)
+FRESH = Channel(None, 0, 0, 0, (0, 0, 0), 1_000_000, 0, 0, 0, RESTED_MS, UNSENSED)
 """A channel that has rested long enough for any programme."""
 
 

@@ -217,8 +217,8 @@ class Turn:
         return session._replace(
             channels=tuple(
                 channel._replace(
-                    train=None, low_ua=0, high_ua=0, remainder_us=0, since_zero_ms=0, plateau_ms=0,
-                    rest_ms=RESTED_MS, contact=at_rest(channel.contact),
+                    train=None, low_ua=0, high_ua=0, remainder_us=0, since_zero_ms=0, pull_ms=0,
+                    plateau_ms=0, rest_ms=RESTED_MS, contact=at_rest(channel.contact),
                 )
                 for channel in session.channels
             )

@@ -4,6 +4,7 @@ Before a session, and again before every wish that could let current flow or rai
 changes a figure.
 """
 
+from safety.dose import is_plateau
 from safety.fatigue import REST_MS
 from safety.impedance import OPEN_OHM, SHORT_OHM, scaled_ohm
 from safety.limits import Modality, Sensation
@@ -138,7 +139,9 @@ def g18(g: Gate) -> Reason | None:
         wait_ms = ceil_div(g.rise_ua * 1000, limits.rise_ua_per_s)
         if g.now.mono_ms - setting.raised_ms < wait_ms:
             return Reason("G18", REFUSE, "LIM.STEP", g.channel, g.now.mono_ms - setting.raised_ms, wait_ms, "ms")
-        if channel.plateau_ms == 0:
+        step_ua = g.station.device.caps.step_ua if g.station.device else 0
+        ua = channel.train.ua if channel.train else 0
+        if not is_plateau(ua, setting.setpoint_ua - g.rise_ua, step_ua):
             return Reason("G18", REFUSE, "LIM.STEP", g.channel, 0, 1, "ms on the plateau")
     return None
 

@@ -1,5 +1,6 @@
 """M rules of a tick: what the session has given and may still give, the rhythm, and the beat of the loop itself."""
 
+from safety.dose import SLACK_MS, near_ms
 from safety.limits import Modality
 from safety.rules.gate import g08, g09, g10, g11, g12, g13, g14, g15, g16
 from safety.rules.views import Lane, Watch
@@ -8,9 +9,6 @@ from safety.verdict import Reason, Severity
 
 HOLD, PAUSE, STOP, LOCK = Severity.HOLD, Severity.PAUSE, Severity.STOP, Severity.LOCK
 PPM = 1_000_000
-SLACK_MS = 200
-"""How far a plateau may run over, or a rest fall short, before M20 trips (compiled; safety reference 7.2)."""
-
 PULSE = (g08, g09, g10, g11, g12, g13, g14, g15, g16)
 """The gate rules that judge a pulse; M02 asks them again of every picture."""
 
@@ -44,14 +42,17 @@ def m04(w: Watch) -> Reason | None:
         if channel.train is None:
             continue
         allowed = 2 * ceil_div(channel.train.period_us, 1000) + times.silence_pause_ms
-        age_ms = min(w.now_ms - channel.contact.fresh_ms, channel.since_zero_ms)
+        age_ms = min(w.now_ms - channel.contact.fresh_ms, channel.pull_ms)
         if age_ms > allowed:
             return Reason("M04", STOP, "IMP.STALE", channel.train.channel, age_ms, allowed, "ms")
     return None
 
 
 def m03(w: Watch) -> Reason | None:
-    """No channel stands above its ramp line: set-point times the time since zero over the ramp, and one device step."""
+    """No channel stands above its ramp line: set-point times the time since the ramp left zero over the ramp.
+
+    A ramp has left zero before the device can show it: that time counts, as if it stood one device step higher.
+    """
     if w.station.device is None:
         return None
     ramp_ms, step_ua = max(w.session.rx.programme.ramp_up_ms, 1), w.station.device.caps.step_ua
@@ -60,8 +61,10 @@ def m03(w: Watch) -> Reason | None:
         train = trains.get(setting.plan.channel)
         if train is None:
             continue
-        risen_ms = w.late_ms + w.station.beat.held_ms if channel.train is None else channel.since_zero_ms
-        allowed = setting.setpoint_ua * risen_ms // ramp_ms + step_ua
+        risen_ms = channel.since_zero_ms
+        if channel.train is None:
+            risen_ms = w.late_ms + w.station.beat.held_ms + near_ms(ramp_ms, setting.setpoint_ua, step_ua)
+        allowed = setting.setpoint_ua * risen_ms // ramp_ms
         if train.ua > min(allowed, setting.setpoint_ua):
             return Reason("M03", STOP, "LIM.STEP", train.channel, train.ua, min(allowed, setting.setpoint_ua), "uA")
     return None
@@ -132,16 +135,26 @@ def m19(w: Watch) -> Reason | None:
 
 
 def m20(w: Watch) -> Reason | None:
-    """NMES keeps its rhythm: no plateau longer and no rest shorter than planned, by more than 0.2 s."""
+    """NMES keeps its rhythm: no plateau or contraction longer, no rest shorter than planned, by more than 0.2 s.
+
+    A ramp passes the last device step below the set-point: that counts as plateau, and is allowed for. A contraction
+    that was at zero for a moment in its rise (the set-point was lowered) has had no rest, and needs none yet.
+    """
     programme = w.session.rx.programme
-    if programme.modality is not Modality.NMES:
+    if programme.modality is not Modality.NMES or w.station.device is None:
         return None
+    ramps_ms, step_ua = programme.ramp_up_ms + programme.ramp_down_ms, w.station.device.caps.step_ua
     starting = {train.channel for train in w.wanted.trains}
     for setting, channel in zip(w.session.settings, w.session.channels, strict=True):
         number = setting.plan.channel
+        if channel.pull_ms > programme.active_ms + SLACK_MS:
+            return Reason("M20", STOP, "FAT.ON_TIME", number, channel.pull_ms, programme.active_ms + SLACK_MS, "ms")
         if channel.plateau_ms > programme.on_ms + SLACK_MS:
-            return Reason("M20", STOP, "FAT.ON_TIME", number, channel.plateau_ms, programme.on_ms + SLACK_MS, "ms")
-        if channel.train is None and number in starting and channel.rest_ms < programme.off_ms - SLACK_MS:
+            allowed = programme.on_ms + SLACK_MS + near_ms(ramps_ms, setting.setpoint_ua, step_ua)
+            if channel.plateau_ms > allowed:
+                return Reason("M20", STOP, "FAT.ON_TIME", number, channel.plateau_ms, allowed, "ms")
+        begins = channel.train is None and number in starting and channel.pull_ms > programme.ramp_up_ms
+        if begins and channel.rest_ms < programme.off_ms - SLACK_MS:
             return Reason("M20", STOP, "FAT.DUTY", number, channel.rest_ms, programme.off_ms - SLACK_MS, "ms")
     return None
 

@@ -147,7 +147,7 @@ RUNNING = [
         bent(3, charge_nc=12_171_601),
         reason("M18", STOP, "DOSE.SESSION", 1, 12_171_601, 12_171_600, "nC"),
     ),
-    Case("m20", overstays, reason("M20", STOP, "FAT.ON_TIME", 1, 2_250, 2_200, "ms")),
+    Case("m20", overstays, reason("M20", STOP, "FAT.ON_TIME", 1, 2_250, 2_210, "ms")),
     Case(
         "m20",
         remembers(train=None, rest_ms=5_700),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig import plan, rx
 
-from safety.dose import begin, charged, is_plateau, measured_nc, play
+from safety.dose import SLACK_MS, begin, charged, is_plateau, measured_nc, near_ms, play
 from safety.limits import Modality
 from safety.prescription import Dose, Programme
 from safety.state import FRESH, Channel, Setting
@@ -32,10 +32,10 @@ def on(train: Train = FULL, **changes: object) -> Channel:
 @pytest.mark.rule("M20")
 def test_a_channel_at_zero_rests_and_recovers():
     channel = FRESH._replace(
-        mu_ppm=500_000, rest_ms=100, remainder_us=7, since_zero_ms=9, plateau_ms=9, spent=(1, 2, 3)
+        mu_ppm=500_000, rest_ms=100, remainder_us=7, since_zero_ms=9, pull_ms=8, plateau_ms=7, spent=(1, 2, 3)
     )
-    assert play(channel, SETTING, NMES, 50, 50) == channel._replace(
-        mu_ppm=500_500, rest_ms=150, remainder_us=0, since_zero_ms=0, plateau_ms=0
+    assert play(channel, SETTING, NMES, 100, 50, 50) == channel._replace(
+        mu_ppm=500_500, rest_ms=150, remainder_us=0, since_zero_ms=0
     )
 
 
@@ -58,7 +58,7 @@ def test_a_channel_at_zero_rests_and_recovers():
 def test_whole_periods_are_pulses_and_the_rest_is_carried(
     elapsed_ms: int, remainder_us: int, pulses: int, left_us: int
 ):
-    after = play(on(remainder_us=remainder_us, spent=(5, 6, 7)), SETTING, NMES, 1_000, elapsed_ms)
+    after = play(on(remainder_us=remainder_us, spent=(5, 6, 7)), SETTING, NMES, 100, 1_000, elapsed_ms)
     assert after.spent == (5 + pulses * 12_000, 6 + pulses * 240_000_000_000, 7 + elapsed_ms)
     assert after.remainder_us == left_us
 
@@ -69,23 +69,46 @@ def test_ticks_of_any_length_count_the_same_pulses(ticks: list[int], period_us: 
     channel, played_ms = on(FULL._replace(period_us=period_us)), 0
     for ms in ticks:
         played_ms += ms
-        channel = play(channel, SETTING, NMES, played_ms, ms)
+        channel = play(channel, SETTING, NMES, 100, played_ms, ms)
     assert channel.spent[0] == sum(ticks) * 1000 // period_us * 12_000
-    assert channel.spent[2] == channel.since_zero_ms == sum(ticks)
+    assert channel.spent[2] == channel.since_zero_ms == channel.pull_ms == sum(ticks)
 
 
 @pytest.mark.rule("M03")
 @pytest.mark.rule("M20")
 def test_times_run_on():
-    after = play(on(since_zero_ms=1_000, plateau_ms=500, rest_ms=77), SETTING, NMES, 1_050, 50)
-    assert (after.since_zero_ms, after.plateau_ms, after.rest_ms) == (1_050, 550, 0)
+    after = play(on(since_zero_ms=1_000, pull_ms=900, plateau_ms=500, rest_ms=77), SETTING, NMES, 100, 1_050, 50)
+    assert after[6:10] == (1_050, 950, 550, 0)
 
 
 @pytest.mark.rule("M20")
-@pytest.mark.parametrize(("ua", "plateau"), [(19_799, False), (19_800, True), (20_000, True), (20_001, True)])
-def test_the_plateau_is_the_set_point_less_one_percent(ua: int, plateau: bool):
-    assert is_plateau(FULL._replace(ua=ua), SETTING) is plateau
-    assert play(on(FULL._replace(ua=ua), plateau_ms=500), SETTING, NMES, 50, 50).plateau_ms == (550 if plateau else 0)
+@pytest.mark.parametrize(
+    ("ua", "step_ua", "plateau"),
+    [
+        (19_900, 100, False),
+        (19_901, 100, True),
+        (20_000, 100, True),
+        (20_001, 100, True),
+        (19_999, 0, False),
+        (20_000, 0, False),
+        (18_000, 2_000, False),
+        (18_001, 2_000, True),
+    ],
+)
+def test_the_plateau_is_the_set_point_as_far_as_the_devices_step_lets_it(ua: int, step_ua: int, plateau: bool):
+    assert is_plateau(ua, 20_000, step_ua) is plateau
+    after = play(on(FULL._replace(ua=ua), plateau_ms=500), SETTING, NMES, step_ua, 50, 50)
+    assert after.plateau_ms == (550 if plateau else 500)
+
+
+@pytest.mark.rule("M03")
+@pytest.mark.rule("M20")
+@pytest.mark.parametrize(
+    ("ramp_ms", "setpoint_ua", "step_ua", "near"),
+    [(1_000, 20_000, 100, 5), (10_000, 2_000, 100, 500), (1_000, 3_000, 100, 34), (0, 3_000, 100, 0), (500, 9, 0, 0)],
+)
+def test_a_ramp_stays_near_its_end_for_a_step_rounded_up(ramp_ms: int, setpoint_ua: int, step_ua: int, near: int):
+    assert near_ms(ramp_ms, setpoint_ua, step_ua) == near
 
 
 # Fatigue
@@ -106,7 +129,7 @@ def test_the_plateau_is_the_set_point_less_one_percent(ua: int, plateau: bool):
 )
 def test_a_held_muscle_tires_by_its_share_of_the_set_point(shape: Programme, ua: int, period_us: int, mu_ppm: int):
     channel = on(FULL._replace(ua=ua, period_us=period_us))
-    assert play(channel, SETTING, shape, 50, 50).mu_ppm == mu_ppm
+    assert play(channel, SETTING, shape, 100, 50, 50).mu_ppm == mu_ppm
 
 
 @pytest.mark.rule("M19")
@@ -115,7 +138,7 @@ def test_a_held_muscle_tires_by_its_share_of_the_set_point(shape: Programme, ua:
     [(49, 49, 0), (50, 1, 1), (99, 49, 0), (100, 50, 1), (149, 100, 2), (1_000, 0, 0)],
 )
 def test_fatigue_steps_fall_on_whole_multiples_of_played_time(played_ms: int, elapsed_ms: int, steps: int):
-    after = play(on(), SETTING, NMES, played_ms, elapsed_ms)
+    after = play(on(), SETTING, NMES, 100, played_ms, elapsed_ms)
     assert after.mu_ppm == {0: 1_000_000, 1: 998_666, 2: 997_334}[steps]
 
 
@@ -124,34 +147,44 @@ def test_fatigue_steps_fall_on_whole_multiples_of_played_time(played_ms: int, el
 
 def test_the_same_train_changes_nothing():
     channel = on()
-    assert begin(channel, FULL, 50) is channel
-    assert begin(FRESH, None, 50) is FRESH
+    assert begin(channel, SETTING, NMES, 100, FULL, 50) is channel
+    assert begin(FRESH, SETTING, NMES, 100, None, 50) is FRESH
 
 
 @pytest.mark.rule("M18")
 @pytest.mark.rule("M03")
 def test_a_train_from_zero_counts_one_pulse_at_once_and_rises_since_the_last_tick():
-    after = begin(FRESH._replace(spent=(1, 2, 3)), FULL, 50)
+    after = begin(FRESH._replace(spent=(1, 2, 3)), SETTING, NMES, 100, FULL, 50)
     assert after == FRESH._replace(
-        train=FULL, low_ua=0, high_ua=20_000, spent=(12_001, 240_000_000_002, 3), since_zero_ms=50
+        train=FULL, low_ua=0, high_ua=20_000, spent=(12_001, 240_000_000_002, 3), since_zero_ms=55
     )
+
+
+@pytest.mark.rule("M20")
+@pytest.mark.hazard("H20")
+@pytest.mark.parametrize(("rest_ms", "anew"), [(5_799, False), (5_800, True), (9_000, True)])
+def test_a_contraction_begins_anew_after_the_planned_rest(rest_ms: int, anew: bool):
+    assert SLACK_MS == 200
+    channel = FRESH._replace(rest_ms=rest_ms, pull_ms=800, plateau_ms=300)
+    after = begin(channel, SETTING, NMES, 100, FULL, 50)
+    assert (after.pull_ms, after.plateau_ms) == ((0, 0) if anew else (800, 300))
 
 
 @pytest.mark.rule("M18")
 def test_a_train_that_follows_another_counts_no_pulse_and_keeps_the_remainder():
     lower = FULL._replace(ua=10_000)
     channel = on(remainder_us=9_000, since_zero_ms=400, spent=(1, 2, 3))
-    assert begin(channel, lower, 50) == channel._replace(train=lower, low_ua=10_000)
-    assert begin(begin(channel, lower, 50), FULL._replace(ua=25_000), 50) == channel._replace(
-        train=FULL._replace(ua=25_000), low_ua=10_000, high_ua=25_000
-    )
+    assert begin(channel, SETTING, NMES, 100, lower, 50) == channel._replace(train=lower, low_ua=10_000)
+    assert begin(
+        begin(channel, SETTING, NMES, 100, lower, 50), SETTING, NMES, 100, FULL._replace(ua=25_000), 50
+    ) == channel._replace(train=FULL._replace(ua=25_000), low_ua=10_000, high_ua=25_000)
 
 
 @pytest.mark.rule("M20")
-def test_no_train_ends_the_plateau_and_remembers_what_the_last_pulse_may_have_been():
-    channel = on(remainder_us=9_000, since_zero_ms=400, plateau_ms=300, spent=(1, 2, 3))
-    assert begin(channel, None, 50) == channel._replace(
-        train=None, low_ua=0, high_ua=20_000, remainder_us=0, since_zero_ms=0, plateau_ms=0
+def test_no_train_ends_the_ramp_and_remembers_what_the_last_pulse_may_have_been():
+    channel = on(remainder_us=9_000, since_zero_ms=400, pull_ms=400, plateau_ms=300, spent=(1, 2, 3))
+    assert begin(channel, SETTING, NMES, 100, None, 50) == channel._replace(
+        train=None, low_ua=0, high_ua=20_000, remainder_us=0, since_zero_ms=0
     )
 
 
@@ -171,13 +204,13 @@ def test_what_is_counted_is_never_less_than_what_a_device_gives(
         train = Train(1, max(1, ua * quarter // 3), 300, 100, period_us) if quarter else None
         if train and not playing:
             given_nc, carry_us = given_nc + 2 * train.ua * 300 // 1000, 0
-        channel, playing = begin(channel, train, 50), quarter
+        channel, playing = begin(channel, SETTING, NMES, 100, train, 50), quarter
         for _ in range(ticks):
             played_ms += 50
             if train:
                 pulses, carry_us = divmod(carry_us + 50_000, period_us)
                 given_nc += pulses * 2 * train.ua * 300 // 1000
-            channel = play(channel, SETTING, NMES, played_ms, 50)
+            channel = play(channel, SETTING, NMES, 100, played_ms, 50)
     assert channel.spent[0] >= given_nc
 
 

@@ -304,14 +304,15 @@ def test_g18_the_ramp_lasts(limits: Limits, ramp_ms: int):
     assert gate.g18(shaped(view, ramp_up_ms=ramp_ms - 1)) == refuse("G18", "LIM.STEP", 0, ramp_ms - 1, ramp_ms, "ms")
 
 
-def rising(rise_ua: int, since_ms: int, plateau_ms: int, *, channel: int = 2, limits: Limits = NMES) -> Gate:
-    """A rise on channel 2 of two; channel 1 would refuse any."""
+def rising(rise_ua: int, since_ms: int, ua: int, *, channel: int = 2, limits: Limits = NMES) -> Gate:
+    """A rise on channel 2 of two, which now has `ua` of its 20 mA; channel 1 would refuse any."""
     rig = Rig().armed(rx(plan(), plan(channel=2, site="right-quadriceps")))
     session = rig.station.session
     assert session is not None
     one, two = session.settings
-    settings = (one._replace(raised_ms=rig.mono_ms), two._replace(raised_ms=rig.mono_ms - since_ms))
-    channels = (session.channels[0], session.channels[1]._replace(plateau_ms=plateau_ms))
+    raised = two._replace(raised_ms=rig.mono_ms - since_ms, setpoint_ua=20_000 + rise_ua)
+    settings = (one._replace(raised_ms=rig.mono_ms), raised)
+    channels = (session.channels[0], session.channels[1]._replace(train=two.plan.train(ua) if ua else None))
     session = session._replace(settings=settings, channels=channels, limits=limits)
     return Gate(rig.station, rig.command(Adjust(channel, rise_ua)), session, rig.now, channel, rise_ua)
 
@@ -319,31 +320,32 @@ def rising(rise_ua: int, since_ms: int, plateau_ms: int, *, channel: int = 2, li
 @pytest.mark.rule("G18")
 @pytest.mark.hazard("H08")
 @pytest.mark.parametrize(
-    ("rise_ua", "since_ms", "plateau_ms", "expected"),
+    ("rise_ua", "since_ms", "ua", "expected"),
     [
-        (1_000, 1_000, 1, None),
-        (999, 1_000, 1, None),
-        (1_001, 9_000, 1, (1_001, 1_000, "uA")),
-        (1_000, 999, 1, (999, 1_000, "ms")),
-        (1_000, 1_001, 1, None),
-        (500, 500, 1, None),
-        (500, 499, 1, (499, 500, "ms")),
-        (1, 0, 1, (0, 1, "ms")),
+        (1_000, 1_000, 20_000, None),
+        (999, 1_000, 20_000, None),
+        (1_001, 9_000, 20_000, (1_001, 1_000, "uA")),
+        (1_000, 999, 20_000, (999, 1_000, "ms")),
+        (1_000, 1_001, 20_000, None),
+        (500, 500, 20_000, None),
+        (500, 499, 20_000, (499, 500, "ms")),
+        (1, 0, 20_000, (0, 1, "ms")),
         (1_000, 1_000, 0, (0, 1, "ms on the plateau")),
-        (1_000, 1_000, 2, None),
+        (1_000, 1_000, 19_900, (0, 1, "ms on the plateau")),
+        (1_000, 1_000, 19_901, None),
     ],
 )
 def test_g18_a_set_point_rises_slowly_and_on_the_plateau(
-    rise_ua: int, since_ms: int, plateau_ms: int, expected: tuple[int, int, str] | None
+    rise_ua: int, since_ms: int, ua: int, expected: tuple[int, int, str] | None
 ):
-    found = gate.g18(rising(rise_ua, since_ms, plateau_ms))
+    found = gate.g18(rising(rise_ua, since_ms, ua))
     assert found == (refuse("G18", "LIM.STEP", 2, *expected) if expected else None)
 
 
 @pytest.mark.rule("G18")
 def test_g18_at_the_hard_rate_a_milliampere_may_follow_after_half_a_second():
-    assert gate.g18(rising(1_000, 500, 1, limits=HARDEST)) is None
-    assert gate.g18(rising(1_000, 499, 1, limits=HARDEST)) == refuse("G18", "LIM.STEP", 2, 499, 500, "ms")
+    assert gate.g18(rising(1_000, 500, 20_000, limits=HARDEST)) is None
+    assert gate.g18(rising(1_000, 499, 20_000, limits=HARDEST)) == refuse("G18", "LIM.STEP", 2, 499, 500, "ms")
 
 
 @pytest.mark.rule("G18")

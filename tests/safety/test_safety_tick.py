@@ -186,13 +186,13 @@ def above(asked: int, allowed: int) -> Reason:
         (None, 50, 1_101, above(1_101, 1_100)),
         (None, 100, 2_100, None),
         (None, 100, 2_101, above(2_101, 2_100)),
-        (500, 50, 10_100, None),
-        (500, 50, 10_101, above(10_101, 10_100)),
-        (500, 5_000, 10_101, above(10_101, 10_100)),
-        (994, 50, 19_980, None),
-        (994, 50, 19_981, above(19_981, 19_980)),
-        (995, 50, 20_000, None),
-        (995, 50, 20_001, above(20_001, 20_000)),
+        (505, 50, 10_100, None),
+        (505, 50, 10_101, above(10_101, 10_100)),
+        (505, 5_000, 10_101, above(10_101, 10_100)),
+        (999, 50, 19_980, None),
+        (999, 50, 19_981, above(19_981, 19_980)),
+        (1_000, 50, 20_000, None),
+        (1_000, 50, 20_001, above(20_001, 20_000)),
         (9_999, 50, 20_000, None),
         (9_999, 50, 20_001, above(20_001, 20_000)),
     ],
@@ -229,7 +229,7 @@ def test_m03_needs_a_device_and_a_train() -> None:
 def test_m03_lets_a_programme_without_a_ramp_rise_in_one_ms() -> None:
     flat = replace(TENS, ramp_up_ms=0)
     assert tick.m03(watch(channel={"since_zero_ms": 1}, session=prescribed(flat))) is None
-    assert tick.m03(watch(channel={"since_zero_ms": 0}, session=prescribed(flat))) == above(20_000, 100)
+    assert tick.m03(watch(channel={"since_zero_ms": 0}, session=prescribed(flat))) == above(20_000, 0)
 
 
 # M04
@@ -278,7 +278,7 @@ def test_m04_takes_the_tighter_of_device_times_and_limits(name: str, value: int,
 
 @pytest.mark.rule("M04")
 @pytest.mark.parametrize(
-    ("fresh_age_ms", "since_zero_ms", "found"),
+    ("fresh_age_ms", "pull_ms", "found"),
     [
         (550, 9_999, None),
         (551, 9_999, silent(STOP, 551, 550, "IMP.STALE", 1)),
@@ -287,10 +287,10 @@ def test_m04_takes_the_tighter_of_device_times_and_limits(name: str, value: int,
     ],
 )
 def test_m04_misses_a_fitted_measurement_after_two_pulses_and_half_a_second(
-    fresh_age_ms: int, since_zero_ms: int, found: Reason | None
+    fresh_age_ms: int, pull_ms: int, found: Reason | None
 ) -> None:
     contact = UNSENSED._replace(fresh_ms=RUNNING.mono_ms - fresh_age_ms)
-    view = watch(channel={"contact": contact, "since_zero_ms": since_zero_ms})
+    view = watch(channel={"contact": contact, "pull_ms": pull_ms})
     assert tick.m04(view) == found
     off = view.session.channels[0]._replace(train=None)
     assert tick.m04(view._replace(session=view.session._replace(channels=(off,)))) is None
@@ -391,9 +391,13 @@ def test_m19_has_two_marks(mu_ppm: int, found: Reason | None) -> None:
 @pytest.mark.parametrize(
     ("channel", "found"),
     [
-        ({"plateau_ms": 2_199}, None),
-        ({"plateau_ms": 2_200}, None),
-        ({"plateau_ms": 2_201}, Reason("M20", STOP, "FAT.ON_TIME", 1, 2_201, 2_200, "ms")),
+        ({"plateau_ms": 2_209}, None),
+        ({"plateau_ms": 2_210}, None),
+        ({"plateau_ms": 2_211}, Reason("M20", STOP, "FAT.ON_TIME", 1, 2_211, 2_210, "ms")),
+        ({"pull_ms": 4_200}, None),
+        ({"pull_ms": 4_201}, Reason("M20", STOP, "FAT.ON_TIME", 1, 4_201, 4_200, "ms")),
+        ({"train": None, "rest_ms": 0, "pull_ms": 1_000}, None),
+        ({"train": None, "rest_ms": 0, "pull_ms": 1_001}, Reason("M20", STOP, "FAT.DUTY", 1, 0, 5_800, "ms")),
         ({"train": None, "rest_ms": 5_801}, None),
         ({"train": None, "rest_ms": 5_800}, None),
         ({"train": None, "rest_ms": 5_799}, Reason("M20", STOP, "FAT.DUTY", 1, 5_799, 5_800, "ms")),
@@ -402,11 +406,12 @@ def test_m19_has_two_marks(mu_ppm: int, found: Reason | None) -> None:
 )
 def test_m20_knows_the_rhythm(channel: dict[str, object], found: Reason | None) -> None:
     view = watch()
-    channels = (view.session.channels[0]._replace(plateau_ms=0)._replace(**channel),)
+    channels = (view.session.channels[0]._replace(plateau_ms=0, pull_ms=4_000)._replace(**channel),)
     view = view._replace(session=view.session._replace(channels=channels))
     assert tick.m20(view) == found
     assert tick.m20(view._replace(session=view.session._replace(rx=rx(programme=TENS)))) is None
-    if channel.get("plateau_ms", 0) == 0:
+    assert tick.m20(view._replace(station=view.station._replace(device=None))) is None
+    if "train" in channel:
         assert tick.m20(view._replace(wanted=Picture(()))) is None
 
 
@@ -467,8 +472,8 @@ def test_the_rules_look_at_every_channel() -> None:
 
     assert tick.m18(second(spent=(800_000_000, 0, 0))).channel == 2
     assert tick.m19(second(mu_ppm=499_999)).channel == 2
-    assert tick.m20(second(plateau_ms=2_201)).channel == 2
-    stale = second(contact=UNSENSED, since_zero_ms=551)
+    assert tick.m20(second(plateau_ms=2_211)).channel == 2
+    stale = second(contact=UNSENSED, pull_ms=551)
     assert tick.m04(stale) == silent(STOP, 551, 550, "IMP.STALE", 2)
     rising = second(train=None)._replace(wanted=Picture((TRAIN._replace(channel=2, ua=1_101),)))
     assert tick.m03(rising) == above(1_101, 1_100)._replace(channel=2)
