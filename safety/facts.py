@@ -185,7 +185,7 @@ def cut_off(turn: Turn, reason: Reason) -> None:
 def words(turn: Turn, device: Device, status: Status) -> tuple[Reason, ...]:
     """Judge what the device says of itself."""
     station, waiting = turn.station, turn.station.waiting
-    word = Word(device.caps, device.status, status, station.config.general)
+    word = Word(device.caps, device.status, status)
     if station.phase is Phase.UNCERTAIN:
         if line.m30(word) is not None:
             in_doubt(turn)
@@ -268,8 +268,10 @@ def armed(turn: Turn, waiting: Waiting) -> None:
     if session is None:
         return
     if waiting.purpose is Purpose.REARMED:
-        course = session.course._replace(since_resume_ms=0, rest_from_ms=0)
-        run(turn, waiting.command, session._replace(course=course), "session.resumed")
+        kind = "session.resumed" if session.course.first_run_ms else "session.started"
+        first_ms = session.course.first_run_ms or turn.now.mono_ms
+        course = session.course._replace(first_run_ms=first_ms, since_resume_ms=0, rest_from_ms=0)
+        run(turn, waiting.command, session._replace(course=course), kind)
         return
     course = session.course._replace(armed_ms=turn.now.mono_ms)
     turn.station = turn.station._replace(
@@ -284,9 +286,12 @@ def armed(turn: Turn, waiting: Waiting) -> None:
 
 
 def probe_next(turn: Turn, waiting: Waiting, channels: tuple[int, ...]) -> None:
-    """Give the next test pulse."""
+    """Give the next test pulse, if its permit has not ended."""
     session = turn.station.session
     if session is None:
+        return
+    if turn.now.mono_ms >= waiting.permit.ends_mono_ms:
+        turn.drop_waiting("CMD.EXPIRED")
         return
     grant = turn.grant(waiting.permit.id)
     turn.effects.append(Probe(grant, probe_train(session, channels[0])))

@@ -26,7 +26,7 @@ class Contact(NamedTuple):
 
     `recent` are the last five comparable ohms, newest last. `bucket` collects ten
     for a median; `medians` are (ms, ohm) of the last 10 s, `minutes` (ms, ohm) at least a minute apart. `in_a_row`
-    counts short and over-current readings.
+    counts short and over-current readings. `learned` are the baselines (uA, ohm) of the currents before this one.
     """
 
     baseline_ohm: int
@@ -37,6 +37,7 @@ class Contact(NamedTuple):
     minutes: tuple[tuple[int, int], ...]
     in_a_row: tuple[int, int]
     fresh_ms: int
+    learned: tuple[tuple[int, int], ...]
 
 
 class Span(NamedTuple):
@@ -51,7 +52,7 @@ class Span(NamedTuple):
     accuracy_ppm: int
 
 
-UNSENSED = Contact(0, 0, (), (), (), (), (0, 0), 0)
+UNSENSED = Contact(0, 0, (), (), (), (), (0, 0), 0, ())
 
 
 def median(values: tuple[int, ...]) -> int:
@@ -62,6 +63,13 @@ def median(values: tuple[int, ...]) -> int:
 def scaled_ohm(ohm: int, area_mm2: int) -> int:
     """Scale an upper limit for 25 cm2 to this pad area."""
     return ohm * REFERENCE_MM2 // area_mm2
+
+
+def remember(learned: tuple[tuple[int, int], ...], ua: int, ohm: int) -> tuple[tuple[int, int], ...]:
+    """Keep the baseline of a current that is left, and of the others those that say more than this one."""
+    if not ohm or any(other_ua <= ua and other_ohm <= ohm for other_ua, other_ohm in learned):
+        return learned
+    return (*(other for other in learned if other[0] < ua or other[1] < ohm), (ua, ohm))
 
 
 def is_over(measured_ua: int, high_ua: int, accuracy_ppm: int) -> bool:
@@ -82,15 +90,16 @@ def observe(contact: Contact, sample: Sample, span: Span, now_ms: int) -> Contac
         overs + 1 if is_over(sample.measured_ua, span.high_ua, span.accuracy_ppm) else 0,
     )
     if sample.ohm == NO_CURRENT_OHM or span.low_ua * 10 < span.setpoint_ua * 9:
-        return Contact(*contact[:6], in_a_row, now_ms)
+        return Contact(*contact[:6], in_a_row, now_ms, *contact[8:])
     if abs(sample.ua - contact.baseline_ua) * 10 > contact.baseline_ua:
-        # More current reads lower, so the old baseline still bounds; less reads higher, and is learned anew.
-        bound_ohm = contact.baseline_ohm if sample.ua > contact.baseline_ua else 0
-        return Contact(bound_ohm, sample.ua, (sample.ohm,), (sample.ohm,), (), (), in_a_row, now_ms)
+        # More current reads lower, so what less or like current has read bounds it; nothing bounds the least.
+        learned = remember(contact.learned, contact.baseline_ua, contact.baseline_ohm)
+        bound_ohm = min((ohm for ua, ohm in learned if ua * 10 <= sample.ua * 11), default=0)
+        return Contact(bound_ohm, sample.ua, (sample.ohm,), (sample.ohm,), (), (), in_a_row, now_ms, learned)
     recent = (*contact.recent[-4:], sample.ohm)
     bucket = (*contact.bucket, sample.ohm)
     if len(bucket) < BUCKET:
-        return Contact(*contact[:2], recent, bucket, contact.medians, contact.minutes, in_a_row, now_ms)
+        return Contact(*contact[:2], recent, bucket, *contact[4:6], in_a_row, now_ms, *contact[8:])
     middle = median(bucket)
     medians = (*(pair for pair in contact.medians if now_ms - pair[0] <= WINDOW_MS), (now_ms, middle))
     settled = median(tuple(ohm for _, ohm in medians))
@@ -98,7 +107,7 @@ def observe(contact: Contact, sample: Sample, span: Span, now_ms: int) -> Contac
     minutes = contact.minutes
     if not minutes or now_ms - minutes[-1][0] >= MINUTE_MS:
         minutes = (*minutes[-2:], (now_ms, middle))
-    return Contact(baseline, contact.baseline_ua, recent, (), medians, minutes, in_a_row, now_ms)
+    return Contact(baseline, contact.baseline_ua, recent, (), medians, minutes, in_a_row, now_ms, *contact[8:])
 
 
 def at_rest(contact: Contact) -> Contact:

@@ -34,6 +34,11 @@ PAUSES = 3
 ENERGISED = (Phase.ARMED, Phase.RUNNING)
 
 
+def raised(reason: Reason) -> Reason:
+    """Make a stop of a pause; what only holds goes on holding."""
+    return reason._replace(severity=Severity.STOP) if reason.severity is Severity.PAUSE else reason
+
+
 class Turn:
     """The station so far, the time, and the effects so far."""
 
@@ -165,7 +170,7 @@ class Turn:
             return
         recent = tuple(at for at in session.course.pauses if now_ms - at < PAUSES_MS)
         if reasons and len(recent) >= PAUSES:
-            self.stop(tuple(reason._replace(severity=max(reason.severity, Severity.STOP)) for reason in reasons))
+            self.stop(tuple(raised(reason) for reason in reasons))
             return
         self.effects.append(Silence(cut=False))
         rule = reasons[0].rule if reasons else ""

@@ -257,11 +257,14 @@ def run(turn: Turn, command: Command, session: Session, kind: str) -> None:
 
 
 def resume(turn: Turn, command: Command) -> None:
-    """Arm the device again for the rest of the same permit; the programme ramps from zero."""
+    """Arm the device again for the rest of the same permit; the programme ramps from zero.
+
+    A session that was paused before it ever ran is begun by it.
+    """
     session = turn.station.session
     if session is None:
         return
-    if session.permit is None or session.course.first_run_ms == 0:
+    if session.permit is None:
         turn.refuse(command, Reason("", Severity.REFUSE, "SES.STATE"))
         return
     if judged(turn, command, session):

@@ -110,7 +110,7 @@ def m13(k: Look) -> Reason | None:
 
 def m14(k: Look) -> Reason | None:
     """Clipping: the set current is not reached, and would jump up when the pad is pressed on."""
-    clipped = k.sample.clipped
+    clipped = k.sample.clipped if k.sample.fresh else 0
     if clipped >= k.limits.clip_pause:
         return Reason("M14", PAUSE, "IMP.CLIP", k.sample.channel, clipped, k.limits.clip_pause, "pulses")
     if clipped >= k.limits.clip_hold:

@@ -85,7 +85,6 @@ class Word(NamedTuple):
     caps: Capabilities
     before: Status
     after: Status
-    limits: Limits
 
 
 class Noise(NamedTuple):

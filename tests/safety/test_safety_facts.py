@@ -317,3 +317,23 @@ def test_the_reservation_is_what_was_planned() -> None:
     assert rig.station.session.permit.reserve[0].nc == RESERVE_NC
     assert rig.must(Start()).status == "succeeded"
     assert rig.must(Pause()).status == "succeeded"
+
+
+@pytest.mark.rule("X3")
+@pytest.mark.rule("G20")
+@pytest.mark.hazard("H07")
+@pytest.mark.parametrize(("after_ms", "given"), [(9_999, True), (10_000, False), (10_001, False)])
+def test_no_test_pulse_is_given_once_its_permit_has_ended(after_ms: int, given: bool) -> None:
+    rig = checking()
+    command, rig.answering = rig.station.waiting.command, False
+    rig.mono_ms += after_ms
+    rig.give(Committed(rig.held[-1]))
+    assert [type(effect) for effect in rig.last if isinstance(effect, Probe)] == [Probe] * given
+    if not given:
+        assert (rig.answer(command.id).status, rig.answer(command.id).code) == ("failed", "CMD.EXPIRED")
+        assert (rig.station.waiting, rig.phase) == (None, Phase.PREPARED)
+        return
+    rig.mono_ms += 1
+    rig.give(Probed(rig.last[-1].grant.seq, 1, 1_500, False, False))
+    assert [effect for effect in rig.last if isinstance(effect, Probe)] == []
+    assert (rig.answer(command.id).status, rig.answer(command.id).code) == ("failed", "CMD.EXPIRED")

@@ -229,6 +229,7 @@ def test_m14_holds_at_three_clipped_pulses_and_pauses_at_ten(
 ) -> None:
     expected = Reason("M14", severity, "IMP.CLIP", 1, clipped, allowed, "pulses") if severity else None
     assert heard.m14(look({"clipped": clipped})) == expected
+    assert heard.m14(look({"clipped": clipped, "fresh": False})) is None
 
 
 @pytest.mark.rule("M27")
@@ -253,7 +254,7 @@ STATUS = Status(IDENTITY.boot, 1_000, 50, DeviceState.RUNNING, 0, False, 3, 12_0
 
 def word(before: dict[str, object] | None = None, **after: object) -> Word:
     first = STATUS._replace(**before or {})
-    return Word(CAPS, first, first._replace(**after), RUNNING.station.session.limits)
+    return Word(CAPS, first, first._replace(**after))
 
 
 @pytest.mark.rule("M04")

@@ -16,6 +16,7 @@ from safety.impedance import (
     is_over,
     median,
     observe,
+    remember,
     scaled_ohm,
 )
 from safety.messages import Sample
@@ -43,7 +44,7 @@ def fed(contact: Contact, ohms: list[int], start_ms: int = 0, every_ms: int = 25
 def test_the_figures_of_the_reference():
     assert (impedance.REFERENCE_MM2, impedance.OPEN_OHM, impedance.SHORT_OHM) == (2_500, 8_000, 100)
     assert (impedance.WINDOW_MS, impedance.MINUTE_MS, impedance.BUCKET) == (10_000, 60_000, 10)
-    assert Contact(0, 0, (), (), (), (), (0, 0), 0) == UNSENSED
+    assert Contact(0, 0, (), (), (), (), (0, 0), 0, ()) == UNSENSED
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,7 @@ def test_the_first_plateau_reading_sets_the_current_to_compare_with():
         minutes=(),
         in_a_row=(0, 0),
         fresh_ms=7,
+        learned=(),
     )
 
 
@@ -113,7 +115,7 @@ def test_the_baseline_is_the_median_of_ten_plateau_readings():
     assert (before.baseline_ohm, before.bucket) == (0, tuple(ohms[:9]))
     assert after == Contact(
         baseline_ohm=1_502, baseline_ua=20_000, recent=(1_600, 1_400, 1_501, 1_502, 1_503), bucket=(),
-        medians=((225, 1_502),), minutes=((225, 1_502),), in_a_row=(0, 0), fresh_ms=225,
+        medians=((225, 1_502),), minutes=((225, 1_502),), in_a_row=(0, 0), fresh_ms=225, learned=(),
     )  # fmt: skip
 
 
@@ -146,7 +148,7 @@ def test_currents_further_apart_than_a_tenth_begin_anew(ua: int, baseline_ohm: i
             recent=(*contact.recent[1:], 1_800), bucket=(1_500, 1_500, 1_800), fresh_ms=500
         )
     else:
-        assert after == Contact(baseline_ohm, ua, (1_800,), (1_800,), (), (), (0, 0), 500)
+        assert after == Contact(baseline_ohm, ua, (1_800,), (1_800,), (), (), (0, 0), 500, ((20_000, 1_500),))
 
 
 @pytest.mark.rule("M10")
@@ -157,6 +159,45 @@ def test_a_rise_of_the_set_point_does_not_hide_a_peeling_pad():
     for index in range(20):
         contact = observe(contact, sample(2_200, ua=23_000), higher, 1_000 + index * 25)
     assert (contact.baseline_ua, contact.baseline_ohm) == (23_000, 1_500)
+
+
+@pytest.mark.rule("M10")
+@pytest.mark.hazard("H04")
+def test_lowering_the_set_point_and_raising_it_again_does_not_hide_a_peeling_pad():
+    contact = fed(UNSENSED, [1_500] * 10)
+    for ua, ohm in ((10_000, 2_600), (20_000, 2_200)):
+        for index in range(20):
+            contact = observe(contact, sample(ohm, ua=ua), Span(ua, ua, ua, 10_000), 1_000 + index * 25)
+    assert (contact.baseline_ua, contact.baseline_ohm) == (20_000, 1_500)
+    assert contact.learned == ((20_000, 1_500), (10_000, 2_600))
+
+
+@pytest.mark.rule("M10")
+@pytest.mark.parametrize(
+    ("ua", "bound_ohm"),
+    [(9_000, 0), (9_090, 0), (9_091, 2_600), (18_000, 2_600), (18_181, 2_600), (18_182, 1_500), (40_000, 1_500)],
+)
+def test_a_current_is_bounded_by_what_less_or_like_current_has_read(ua: int, bound_ohm: int):
+    before = UNSENSED._replace(baseline_ua=1, learned=((20_000, 1_500), (10_000, 2_600)))
+    assert observe(before, sample(3_000, ua=ua), Span(ua, ua, ua, 10_000), 0).baseline_ohm == bound_ohm
+
+
+@pytest.mark.parametrize(
+    ("ua", "ohm", "learned"),
+    [
+        (30_000, 1_500, ((20_000, 1_500), (10_000, 2_600))),
+        (30_000, 1_499, ((20_000, 1_500), (10_000, 2_600), (30_000, 1_499))),
+        (20_000, 1_499, ((10_000, 2_600), (20_000, 1_499))),
+        (10_000, 1_500, ((10_000, 1_500),)),
+        (9_999, 2_600, ((20_000, 1_500), (9_999, 2_600))),
+        (9_999, 2_601, ((20_000, 1_500), (10_000, 2_600), (9_999, 2_601))),
+        (5_000, 0, ((20_000, 1_500), (10_000, 2_600))),
+    ],
+)
+def test_only_baselines_that_say_more_than_the_others_are_remembered(
+    ua: int, ohm: int, learned: tuple[tuple[int, int], ...]
+):
+    assert remember(((20_000, 1_500), (10_000, 2_600)), ua, ohm) == learned
 
 
 def test_the_last_five_readings_are_kept():
@@ -255,7 +296,7 @@ def test_shorts_and_over_currents_count_in_a_ramp_too():
 @pytest.mark.hazard("H06")
 def test_a_pause_forgets_what_neighbours_tell_and_keeps_the_baseline():
     contact = fed(UNSENSED, [1_500] * 12)._replace(in_a_row=(1, 1))
-    assert at_rest(contact) == Contact(1_500, 20_000, (), (), (), ((225, 1_500),), (0, 0), contact.fresh_ms)
+    assert at_rest(contact) == Contact(1_500, 20_000, (), (), (), ((225, 1_500),), (0, 0), contact.fresh_ms, ())
 
 
 @pytest.mark.rule("M10")

@@ -311,12 +311,34 @@ def test_the_first_reason_of_a_refusal_binds() -> None:
 
 
 @pytest.mark.rule("X3")
-def test_a_session_that_was_paused_before_it_started_cannot_be_resumed() -> None:
+@pytest.mark.hazard("H49")
+def test_a_session_that_was_paused_before_it_started_begins_when_it_is_resumed() -> None:
     rig = standing(Phase.ARMED)
     rig.must(Pause())
     assert (rig.phase, rig.device.state) == (Phase.PAUSED, DeviceState.STOPPED)
     rig.must(Check(()))
-    assert rig.codes(Resume()) == ["SES.STATE"]
+    rig.tick(4)
+    rig.must(Resume())
+    assert (rig.phase, rig.device.trains) == (Phase.RUNNING, {})
+    assert rig.station.session.course.first_run_ms == rig.mono_ms
+    assert (len(rig.events("session.started")), rig.events("session.resumed")) == (1, [])
+    rig.tick(10)
+    assert rig.device.trains[1].ua == 10_000
+
+
+@pytest.mark.rule("X4")
+@pytest.mark.rule("M28")
+@pytest.mark.hazard("H49")
+def test_at_the_fourth_pause_what_only_holds_goes_on_holding() -> None:
+    rig = Rig().plateau(rx(programme=LONG))
+    course = rig.station.session.course._replace(pauses=(rig.mono_ms,) * 3)
+    rig.station = rig.station._replace(session=rig.station.session._replace(course=course))
+    rig.device.changes["supply_mv"] = 10_000
+    rig.device.sample_changes[1] = {"clipped": 3}
+    rig.tick()
+    (event,) = rig.events("session.stopped")
+    assert [(r.rule, r.severity) for r in event.reasons] == [("M28", STOP), ("M14", Severity.HOLD)]
+    assert rig.latched() == ["M28"]
 
 
 @pytest.mark.rule("X3")
