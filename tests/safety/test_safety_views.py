@@ -17,7 +17,7 @@ pytestmark = pytest.mark.hazard("H40")
         (views.Skin, ("setting", "reading", "limits", "caps", "rx", "now_ms")),
         (views.Watch, ("station", "session", "limits", "wanted", "now_ms", "wall_ms", "late_ms")),
         (views.Look, ("setting", "train", "low_ua", "sample", "before", "after", "limits", "caps", "settled")),
-        (views.Word, ("caps", "before", "after", "limits")),
+        (views.Word, ("caps", "before", "after")),
         (views.Noise, ("flaw", "times", "energising")),
     ],
 )
