@@ -247,7 +247,8 @@ class Identity:
 class Capabilities:
     """What the device can do and what it can measure.
 
-    A measurement that is not fitted is None or False, and its rules say so.
+    A measurement that is not fitted is None or False, and its rules say so. `balance`: the difference of a pulse's
+    phases; `temperature`: the skin's; `rails_mv`: voltages it can choose from; `reprobe`: ohms between trains.
     """
 
     channels: int
@@ -270,6 +271,10 @@ class Capabilities:
     relay: bool
     supply_min_mv: int | None
     supply_max_mv: int | None
+    balance: bool = False
+    temperature: bool = False
+    rails_mv: tuple[int, ...] = ()
+    reprobe: bool = False
 
 
 class DeviceState(StrEnum):
@@ -300,7 +305,8 @@ class Sample(NamedTuple):
     """One channel's readback: the picture in force and the last pulse's measurements.
 
     `pulses` and `charge_nc` count what was delivered since the last arming. `fresh` tells that a pulse was given
-    since the last status; without one the measurements are old.
+    since the last status; without one the measurements are old. `imbalance_ppm` is by how much the charges of the last
+    pulse's phases differ, as a share of the first; `skin_mdeg` is in thousandths of a degree Celsius.
     """
 
     channel: int
@@ -317,6 +323,8 @@ class Sample(NamedTuple):
     open: bool
     short: bool
     clip: bool
+    imbalance_ppm: int | None = None
+    skin_mdeg: int | None = None
 
 
 class Flaw(StrEnum):

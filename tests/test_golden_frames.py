@@ -124,7 +124,8 @@ def test_the_smallest_frame_by_hand() -> None:
 
 def test_a_full_cobs_block_occurs_among_the_good_frames() -> None:
     assert [row["name"] for row in FRAMES if 0xFF in block_codes(bytes.fromhex(row["hex"])[:-1])] == [
-        "DRIVE: 38 trains, full COBS blocks, longest list"
+        "DRIVE: 38 trains, full COBS blocks, longest list",
+        "STATUS: eight channels, greatest values",
     ]
     assert {row["name"] for row in MALFORMED["to_device"]} >= {
         "STOP of one full COBS block",

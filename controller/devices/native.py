@@ -199,7 +199,8 @@ class NativeDriver:
     def _deliver(self, request: Request, frame: wire.HostFrame | wire.DeviceFrame, caps: Capabilities) -> None:
         match frame, request.frame:
             case wire.Status(), _ if lists_channels(frame, caps):
-                self._on_event(Heard(request.grant, status_of(frame), tuple(map(sample_of, frame.channels))))
+                samples = tuple([sample_of(block, balance=caps.balance) for block in frame.channels])
+                self._on_event(Heard(request.grant, status_of(frame), samples))
             case wire.Probed(), wire.Probe(channel=channel) if frame.channel == channel:
                 is_open, is_short = frame.flags & wire.Contact.OPEN, frame.flags & wire.Contact.SHORT
                 self._on_event(messages.Probed(request.grant, channel, frame.ohm, bool(is_open), bool(is_short)))

@@ -12,6 +12,9 @@ PROTOCOL_MAJOR = 1
 MISMATCH_PPM = 10_000
 """Charge by which the two phases of a pulse may differ, which IDENTITY does not tell (engineering default)."""
 
+IMBALANCE_PPM = 1_000
+"""The unit in which STATUS tells the imbalance of a pulse."""
+
 SUPPLY_MIN_MV, SUPPLY_MAX_MV = 10_800, 13_200
 """12 V and 10 % either way, since IDENTITY does not tell the band (engineering default)."""
 
@@ -67,6 +70,7 @@ def capabilities_of(identity: Identity, times: Times) -> Capabilities:
         relay=bool(identity.flags & Fitted.RELAY),
         supply_min_mv=SUPPLY_MIN_MV if supply else None,
         supply_max_mv=SUPPLY_MAX_MV if supply else None,
+        balance=bool(identity.flags & Fitted.BALANCE),
     )
 
 
@@ -91,8 +95,8 @@ def status_of(status: Status) -> messages.Status:
     )
 
 
-def sample_of(block: Block) -> Sample:
-    """Tell what one channel does."""
+def sample_of(block: Block, *, balance: bool) -> Sample:
+    """Tell what one channel does; `balance` tells that the device compares the phases of its pulses."""
     return Sample(
         channel=block.channel,
         ua=block.set_ua,
@@ -108,4 +112,5 @@ def sample_of(block: Block) -> Sample:
         open=bool(block.flags & Contact.OPEN),
         short=bool(block.flags & Contact.SHORT),
         clip=bool(block.flags & Contact.CLIP),
+        imbalance_ppm=block.imbalance * IMBALANCE_PPM if balance else None,
     )

@@ -33,6 +33,7 @@ class Fitted(IntEnum):
     NUMERIC_IMPEDANCE = 8
     READBACK = 16
     SUPPLY = 32
+    BALANCE = 64
 
 
 class Contact(IntEnum):
@@ -262,7 +263,7 @@ class Block(NamedTuple):
     pulses: int
     charge_nc: int
     clipped: int
-    reserved: int
+    imbalance: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def _packed(reply: Reply) -> tuple[int, bytes]:
     match reply:
         case Status(channels=blocks):
             head = _STATUS.pack(*astuple(reply)[:-1], len(blocks), 0)
-            return 0x82, head + b"".join(_BLOCK.pack(*block, 0) for block in blocks)
+            return 0x82, head + b"".join(_BLOCK.pack(*block) for block in blocks)
         case Identity():
             fields = (value.encode("ascii") if isinstance(value, str) else value for value in astuple(reply))
             return 0x81, _IDENTITY.pack(*fields)

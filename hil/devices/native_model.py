@@ -57,6 +57,7 @@ class Reading:
     pulses: int = 0
     charge_pc: int = 0
     clipped: int = 0
+    imbalance: int = 0
 
 
 def judged(set_ua: int, sensed: Sensed) -> tuple[Flag, int]:
@@ -70,6 +71,12 @@ def judged(set_ua: int, sensed: Sensed) -> tuple[Flag, int]:
     if sensed.end_ua * 100 < set_ua * 95:
         flags |= Flag.CLIP
     return flags, ohm
+
+
+def imbalance(sensed: Sensed) -> int:
+    """By how much the phases' charges differ, in thousandths of the first, rounded up; 255 is that or more."""
+    apart = abs(sensed.first_pc - sensed.second_pc)
+    return min(-(-1000 * apart // sensed.first_pc), 255) if sensed.first_pc else 255 * bool(apart)
 
 
 class Model:
@@ -144,7 +151,8 @@ class Model:
         reading.flags, reading.ohm = judged(set_ua, sensed)
         reading.measured_ua = sensed.peak_ua
         reading.pulses += 1
-        reading.charge_pc += sensed.charge_pc
+        reading.charge_pc += sensed.first_pc + sensed.second_pc
+        reading.imbalance = imbalance(sensed)
         reading.clipped = min(reading.clipped + 1, 255) if Flag.CLIP in reading.flags else 0
         if self.state is State.RUNNING and reading.flags & ~before & (Flag.OPEN | Flag.SHORT):
             self._tell(Happening.ELECTRODE, train.channel)
@@ -319,6 +327,7 @@ class Model:
             reading.pulses & U32,
             -(-reading.charge_pc // 1000),
             reading.clipped,
+            reading.imbalance,
         )
 
     def _need(self, *states: State) -> None:

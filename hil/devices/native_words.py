@@ -52,6 +52,7 @@ class Fitted(IntFlag):
     IMPEDANCE = 8
     READBACK = 16
     SUPPLY = 32
+    BALANCE = 64
 
 
 class Code(IntEnum):
@@ -171,7 +172,7 @@ class Identity:
     model: str = "native-bench"
     serial: str = "EMU-0001"
     firmware: str = "1.0.0"
-    flags: int = Fitted(63)
+    flags: int = Fitted(127)
     channels: int = 2
     max_ua: int = 100_000
     step_ua: int = 100
@@ -201,6 +202,7 @@ class Block(NamedTuple):
     pulses: int = 0
     charge_nc: int = 0
     clipped: int = 0
+    imbalance: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,13 @@ class Train(NamedTuple):
 
 
 class Sensed(NamedTuple):
-    """One pulse at the sense resistor: peak and end of the first phase, absolute charge of both."""
+    """One pulse at the sense resistor: peak and end of the first phase, the charge of each."""
 
     peak_ua: int
     end_ua: float
     end_mv: float
-    charge_pc: int
+    first_pc: int
+    second_pc: int
 
 
 class OutputStage:
@@ -87,7 +88,7 @@ class OutputStage:
         """Give one pulse now, outside any rhythm."""
         index = train.channel - 1
         if not self.relay_closed:
-            return Sensed(0, 0.0, float(self._compliance_mv), 0)
+            return Sensed(0, 0.0, float(self._compliance_mv), 0, 0)
         ua = train.ua * self.dac_gain[index].value
         seen = delivered = self._through(index, at_us, train, ua)
         gain = self.over_delivery[index].value
@@ -95,8 +96,8 @@ class OutputStage:
             delivered = self._through(index, at_us, train, ua * gain)
         self._scope.record(train.channel, at_us, delivered)
         first = seen.first
-        charge_pc = round((first.charge_nc + seen.second.charge_nc) * 1000)
-        return Sensed(round(first.peak_ua), first.end_ua, first.end_mv, charge_pc)
+        first_pc, second_pc = (round(phase.charge_nc * 1000) for phase in (first, seen.second))
+        return Sensed(round(first.peak_ua), first.end_ua, first.end_mv, first_pc, second_pc)
 
     def _through(self, index: int, at_us: int, train: Train, ua: float) -> Pulse:
         second_us = train.width_us * self.second_phase[index].value

@@ -40,7 +40,7 @@ DEVICE = {
     "model": "peer-2",
     "serial": "0001",
     "firmware": "1.0.0",
-    "flags": 0b111111,
+    "flags": 0b1111111,
     "channels": 2,
     "max_ua": 100_000,
     "step_ua": 500,

@@ -52,7 +52,7 @@ def as_fields(seq: int, frame: wire.HostFrame | wire.DeviceFrame) -> dict[str, A
     told = {"type": frame.TYPE, "seq": seq, **{field.name: getattr(frame, field.name) for field in fields(frame)}}
     for name, value in told.items():
         if isinstance(value, tuple):
-            told[name] = [{key: number for key, number in row._asdict().items() if key != "reserved"} for row in value]
+            told[name] = [row._asdict() for row in value]
     if "channels" in told and isinstance(told["channels"], list):
         told["channels_status"] = told.pop("channels")
     return told

@@ -28,7 +28,7 @@ HEAD = "boot uptime_ms frames errors state faults button supply_mv permit grant 
 RUN_TRAIN = (1, 20_000, 300, 0, 20_000)
 """20 mA, 300 us, 50 Hz on channel 1."""
 
-ROW = "channel flags set_ua set_width_us set_gap_us set_period_us measured_ua ohm pulses charge_nc clipped reserved"
+ROW = "channel flags set_ua set_width_us set_gap_us set_period_us measured_ua ohm pulses charge_nc clipped imbalance"
 
 
 def frame(kind: int, seq: int, payload: bytes = b"") -> bytes:
@@ -202,7 +202,7 @@ def answers_normally(host: Host) -> None:
         "pulses": 3,
         "charge_nc": 36_000,
         "clipped": 0,
-        "reserved": 0,
+        "imbalance": 0,
     }
     assert [trace.first_ua for trace in host.bench.scope.pulses(1)] == [20_000] * 3
     assert [trace.net_nc for trace in host.bench.scope.pulses(1)] == [0] * 3

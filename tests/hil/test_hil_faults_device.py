@@ -215,12 +215,17 @@ def test_hung_firmware_keeps_no_lifetime_and_no_budget():
 
 
 @pytest.mark.hazard("H15")
-@pytest.mark.parametrize(("fraction", "net_nc"), [(0.0, 6_000), (0.5, 3_000)])
-def test_missing_phase_2(host: Host, fraction: float, net_nc: float):
+@pytest.mark.parametrize(
+    ("fraction", "net_nc", "imbalance"), [(0.0, 6_000, 255), (0.5, 3_000, 255), (0.97, 180, 30), (0.9799, 120.6, 21)]
+)
+def test_missing_phase_2(host: Host, fraction: float, net_nc: float, imbalance: int):
+    assert host.block()["imbalance"] == 0
     with host.bench.faults.injected("missing_phase_2", fraction=fraction):
         host.wait(20_000)
-        assert host.block()["charge_nc"] == 3 * 12_000 + 12_000 - net_nc
-    assert host.bench.scope.total(1).net_nc == net_nc
+        block = host.block()
+        assert (block["charge_nc"], block["imbalance"]) == (-(-(48_000 - net_nc) // 1), imbalance)
+        assert host.block(2)["imbalance"] == 0
+    assert host.bench.scope.total(1).net_nc == pytest.approx(net_nc)
     answers_normally(host)
 
 
@@ -248,12 +253,12 @@ def test_supply(host: Host):
 @pytest.mark.hazard("H35")
 def test_wrong_id(host: Host):
     with host.bench.faults.injected("wrong_id"):
-        assert host.ask(HELLO)["flags"] == 62
+        assert host.ask(HELLO)["flags"] == 126
         with host.bench.faults.injected("wrong_id", model="another", emulator=True):
             identity = host.ask(HELLO)
-            assert (identity["flags"], identity["model"], identity["serial"]) == (63, "another", "EMU-0001")
+            assert (identity["flags"], identity["model"], identity["serial"]) == (127, "another", "EMU-0001")
         assert host.ask(HELLO)["model"] == "native-bench"
-    assert host.ask(HELLO)["flags"] == 63
+    assert host.ask(HELLO)["flags"] == 127
     answers_normally(host)
 
 

@@ -46,7 +46,7 @@ def host() -> Host:
 
 
 def test_hello_identifies(host: Host):
-    assert host.ask(HELLO) == {"type": IDENTITY, "flags": 63, "boot": 1, "model": "native-bench", "serial": "EMU-0001"}
+    assert host.ask(HELLO) == {"type": IDENTITY, "flags": 127, "boot": 1, "model": "native-bench", "serial": "EMU-0001"}
     assert [event["kind"] for event in host.events] == [4]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hil.body import Skin
+from hil.devices.native_model import imbalance
+from hil.devices.output import Sensed
 from tests.hil.host import (
     ARMED,
     CLIP,
@@ -129,9 +131,28 @@ def test_the_block_of_a_running_channel(host: Host):
         "pulses": 3,
         "charge_nc": 36_000,
         "clipped": 0,
-        "reserved": 0,
+        "imbalance": 0,
     }
     assert host.block(2) == dict.fromkeys(host.block(2), 0) | {"channel": 2, "ohm": NO_OHM}
+
+
+@pytest.mark.hazard("H15")
+@pytest.mark.parametrize(
+    ("first_pc", "second_pc", "tells"),
+    [
+        (6_000_000, 6_000_000, 0),
+        (6_000_000, 6_000_001, 1),
+        (6_000_000, 5_994_000, 1),
+        (6_000_000, 5_993_999, 2),
+        (6_000_000, 7_524_000, 254),
+        (6_000_000, 7_524_001, 255),
+        (6_000_000, 0, 255),
+        (0, 1, 255),
+        (0, 0, 0),
+    ],
+)
+def test_the_imbalance_is_told_in_thousandths_of_the_first_phase_rounded_up(first_pc: int, second_pc: int, tells: int):
+    assert imbalance(Sensed(1, 1.0, 1.0, first_pc, second_pc)) == tells
 
 
 def test_measurements_are_fresh_once(host: Host):

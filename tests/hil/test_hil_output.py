@@ -58,7 +58,7 @@ def test_pulses_in_the_order_of_time_and_channel(bench: Stage):
 def test_a_pulse_as_sensed(bench: Stage):
     sensed = bench.stage.give(0, TRAIN)
     # 20 mA at the end of 300 us on 1,564.35 ohm.
-    assert sensed._replace(end_mv=round(sensed.end_mv)) == Sensed(20_000, 20_000.0, 31_287, 12_000_000)
+    assert sensed._replace(end_mv=round(sensed.end_mv)) == Sensed(20_000, 20_000.0, 31_287, 6_000_000, 6_000_000)
     assert bench.scope.charge_nc(1) == 12_000
 
 
@@ -99,13 +99,13 @@ def test_the_second_phase_may_be_short(bench: Stage, fraction: float, net_nc: fl
     with bench.stage.second_phase[0].covered(fraction):
         sensed = bench.stage.give(0, TRAIN)
     assert bench.scope.total(1).net_nc == net_nc
-    assert sensed.charge_pc == (12_000 - net_nc) * 1_000
+    assert (sensed.first_pc, sensed.second_pc) == (6_000_000, (6_000 - net_nc) * 1_000)
 
 
 def test_an_open_relay_ends_everything(bench: Stage):
     bench.stage.relay_closed = False
     bench.stage.show([TRAIN], 0)
-    assert bench.stage.step(0, TRAIN) == Sensed(0, 0.0, 150_000.0, 0)
+    assert bench.stage.step(0, TRAIN) == Sensed(0, 0.0, 150_000.0, 0, 0)
     assert bench.scope.last_pulse_us(1) is None
 
 

@@ -286,7 +286,7 @@ def test_options_reach_the_device(start: Start):
     )
     port = Port(process.link)
     identity = port.ask(HELLO)
-    assert (identity["flags"], identity["serial"]) == (62, "X")
+    assert (identity["flags"], identity["serial"]) == (126, "X")
     probes = [struct.pack("<IIBIH", 6, channel, channel, 1_000, 300) for channel in (1, 2, 3)]
     assert [port.ask(PROBE, probe)["flags"] for probe in probes] == [13, 8, 13]
     port.close()

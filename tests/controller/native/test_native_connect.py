@@ -53,6 +53,7 @@ async def test_a_good_device_is_connected_and_told_in_full(make: Make) -> None:
             relay=True,
             supply_min_mv=10_800,
             supply_max_mv=13_200,
+            balance=True,
         ),
         status(frames=3),
     )
@@ -65,7 +66,8 @@ FITTINGS: list[tuple[int, dict[str, object]]] = [
     (8, {"numeric_impedance": True, "electrode_flag_from_ua": 0}),
     (16, {"readback": True}),
     (32, {"supply_min_mv": 10_800, "supply_max_mv": 13_200}),
-    (0xFFC0, {}),
+    (64, {"balance": True}),
+    (0xFF80, {}),
 ]
 BARE: dict[str, object] = {
     "emulator": False,
@@ -76,6 +78,7 @@ BARE: dict[str, object] = {
     "readback": False,
     "supply_min_mv": None,
     "supply_max_mv": None,
+    "balance": False,
 }
 
 

@@ -14,7 +14,7 @@ from safety.effects import Arm, Ask, Drive, Feed, Probe
 from safety.messages import DeviceState, Flaw, Garbled, Heard, PatientStop, Sample
 from safety.waveform import OFF, Train
 from tests.controller.native.bench import ENVELOPE, Bench, Make
-from tests.controller.peer import until
+from tests.controller.peer import Peer, until
 from tests.golden.native import layout
 from tests.golden.native.layout import block, frame
 
@@ -48,7 +48,7 @@ async def test_a_status_is_told_in_full(bench: Bench) -> None:
         "grant": 9,
         "channels_status": [
             block(1, flags=8, set_ua=20_000, set_width_us=300, set_gap_us=100, set_period_us=25_000,
-                  measured_ua=19_870, ohm=1_562, pulses=80, charge_nc=953_760, clipped=3),
+                  measured_ua=19_870, ohm=1_562, pulses=80, charge_nc=953_760, clipped=3, imbalance=21),
             block(2, flags=1, ohm=0xFFFF_FFFF),
         ],
     }  # fmt: skip
@@ -56,11 +56,11 @@ async def test_a_status_is_told_in_full(bench: Bench) -> None:
     bench.driver.send(Ask())
     one = Sample(
         channel=1, ua=20_000, width_us=300, gap_us=100, period_us=25_000, measured_ua=19_870, ohm=1_562, pulses=80,
-        charge_nc=953_760, clipped=3, fresh=True, open=False, short=False, clip=False,
+        charge_nc=953_760, clipped=3, fresh=True, open=False, short=False, clip=False, imbalance_ppm=21_000,
     )  # fmt: skip
     two = Sample(
         channel=2, ua=0, width_us=0, gap_us=0, period_us=0, measured_ua=0, ohm=4_294_967_295, pulses=0,
-        charge_nc=0, clipped=0, fresh=False, open=True, short=False, clip=False,
+        charge_nc=0, clipped=0, fresh=False, open=True, short=False, clip=False, imbalance_ppm=0,
     )  # fmt: skip
     await bench.hears(
         Heard(
@@ -92,6 +92,18 @@ async def test_each_flag_of_a_channel_is_told_alone(bench: Bench, flag: int) -> 
     names = ("open", "short", "clip", "fresh")
     flags = [tuple(getattr(sample, name) for name in names) for sample in heard.samples]
     assert flags == [tuple(at == flag for at in range(4)), (False,) * 4]
+
+
+@pytest.mark.rule("M16")
+@pytest.mark.hazard("H15")
+async def test_a_device_that_does_not_compare_the_phases_tells_no_imbalance(make: Make) -> None:
+    bench: Bench = await make(Peer(flags=0b011_1111))
+    blocks = [block(1, imbalance=255), block(2)]
+    bench.peer.says[layout.ASK] = lambda asked: [bench.peer.status(asked[1], channels_status=blocks)]
+    bench.driver.send(Ask())
+    heard = await bench.told()
+    assert isinstance(heard, Heard)
+    assert [sample.imbalance_ppm for sample in heard.samples] == [None, None]
 
 
 @pytest.mark.parametrize(("flags", "told"), [(8, (False, False)), (9, (True, False)), (10, (False, True))])

@@ -65,7 +65,7 @@ DEVICE = {
     "model": "bench-2",
     "serial": "0001",
     "firmware": "1.0.0",
-    "flags": 0b111111,
+    "flags": 0b1111111,
     "channels": 2,
     "max_ua": 100_000,
     "step_ua": 500,
@@ -103,7 +103,7 @@ def host_frames() -> Iterable[tuple[str, int, int, dict[str, Any]]]:
     yield "DRIVE: zero everywhere but the channel", DRIVE, 0, {"permit": 0, "grant": 0, "trains": [nothing]}
     full = [largest(TRAIN, channel) for channel in range(1, 9)]
     yield "DRIVE: eight trains, greatest values", DRIVE, 255, {"permit": U32, "grant": U32, "trains": full}
-    # Only a train list longer than any device here has gives 254 bytes without a zero, the full block of COBS.
+    # Of the frames of a host only a list longer than any device here takes has 254 bytes without a zero, a full block.
     wide = [largest(TRAIN, channel) for channel in range(1, 39)]
     yield "DRIVE: 38 trains, full COBS blocks, longest list", DRIVE, 11, {"permit": U32, "grant": U32, "trains": wide}
     yield "FEED: keep-alive", FEED, 12, {"permit": 7, "grant": 4}
@@ -122,7 +122,7 @@ def device_frames() -> Iterable[tuple[str, int, int, dict[str, Any]]]:
     yield "IDENTITY: two channels", IDENTITY, 1, DEVICE
     texts: dict[str, Any] = {"model": "ABCDEFGHIJKLMNOP", "serial": "0123456789abcdef", "firmware": "release-10.20.30"}
     ends = {name: {"B": U8, "H": U16, "I": U32}[code] for name, code in PAYLOAD[IDENTITY].items() if code in "BHI"}
-    texts |= {"protocol_major": 1, "protocol_minor": 0, "flags": 0b111111, "channels": 8}
+    texts |= {"protocol_major": 1, "protocol_minor": 0, "flags": 0b1111111, "channels": 8}
     yield "IDENTITY: texts of 16 bytes, greatest values", IDENTITY, 255, {**ends, **texts}
     empty = {"model": "", "serial": "", "firmware": "", "flags": 0, "channels": 1, "boot": 0}
     yield "IDENTITY: empty texts, nothing fitted", IDENTITY, 0, {**DEVICE, **empty}
@@ -138,6 +138,8 @@ def device_frames() -> Iterable[tuple[str, int, int, dict[str, Any]]]:
     yield "STATUS: running, electrode open", STATUS, 9, {**running, "channels_status": [lost, block(2)]}
     clip = block(1, **{**RUNNING_BLOCK, "flags": 0b1100, "measured_ua": 11_200, "ohm": 13_392, "clipped": U8})
     yield "STATUS: running, clipped", STATUS, 10, {**running, "channels_status": [clip, block(2)]}
+    uneven = block(1, **{**RUNNING_BLOCK, "imbalance": 21})
+    yield "STATUS: running, the phases differ by 2.1 %", STATUS, 12, {**running, "channels_status": [uneven, block(2)]}
     short = block(1, **{**RUNNING_BLOCK, "flags": 0b1010, "ohm": 42})
     yield "STATUS: running, short", STATUS, 11, {**running, "channels_status": [short, block(2)]}
     yield "STATUS: cut", STATUS, 17, {**off, "state": 3}

@@ -28,7 +28,7 @@ CHANNEL = {
     "pulses": "I",
     "charge_nc": "Q",
     "clipped": "B",
-    "reserved": "B",
+    "imbalance": "B",
 }
 PERMIT = {"permit": "I", "grant": "I"}
 PAYLOAD: dict[int, dict[str, str]] = {
@@ -134,10 +134,10 @@ def train(channel: int, **other: int) -> dict[str, int]:
 
 def block(channel: int, **other: int) -> dict[str, int]:
     """A channel block of STATUS: off unless told otherwise."""
-    return {"channel": channel, **{name: 0 for name in CHANNEL if name not in {"channel", "reserved"}}, **other}
+    return {"channel": channel, **{name: 0 for name in CHANNEL if name != "channel"}, **other}
 
 
 def largest(layout: dict[str, str], channel: int) -> dict[str, int]:
     """A row with every field at its greatest value, on one channel."""
     top = {"B": U8, "H": U16, "I": U32, "Q": U64}
-    return {name: channel if name == "channel" else top[code] for name, code in layout.items() if name != "reserved"}
+    return {name: channel if name == "channel" else top[code] for name, code in layout.items()}
