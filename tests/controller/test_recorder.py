@@ -94,7 +94,7 @@ def test_a_moment_has_one_line() -> None:
     )
     assert line_of(heard).decode() == (
         f'["Moment",[[5,{now + 5}],["Heard",[4,[1,2,3,"running",0,false,0,12000,3,4],'
-        "[[1,30000,200,0,10000,29900,1200,17,204000,0,true,false,false,false]]]],[]]]\n"
+        "[[1,30000,200,0,10000,29900,1200,17,204000,0,true,false,false,false,null,null]]]],[]]]\n"
     )
     assert line_of(stop).decode() == (
         f'["Moment",[[6,{now + 6}],["PatientStop",[]],[["Silence",[false]],["Drive",[[1,2,3],[[]]]]]]]\n'
