@@ -66,8 +66,9 @@ PRESCRIPTIONS = [
     ]
     for limits in [(), (("amplitude_ua", 30_000), ("ramp_ms", 2_000))]
 ]
-# A prescription refuses to exist incoherent, so it cannot be drawn field by field.
+# What refuses to exist incoherent cannot be drawn field by field.
 st.register_type_strategy(Prescription, st.sampled_from(PRESCRIPTIONS))
+st.register_type_strategy(Calibration, st.just(CALIBRATED))
 
 STATUS = Status(1, 2, 3, DeviceState.RUNNING, 0, False, 0, 12_000, 3, 4)
 SAMPLE = Sample(1, 30_000, 200, 0, 10_000, 29_900, 1_200, 17, 204_000, 0, True, False, False, False)
