@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -45,8 +45,25 @@ log = structlog.get_logger()
 
 RETRY_S = 1.0
 """Between attempts to tell a ledger that cannot be reached what it is owed (engineering default)."""
+HOLD_MS = 60_000
+"""How much longer than its permit a session holds its patient and its device (safety reference X10)."""
+EARLY_MS = 5_000
+"""So much sooner than in the ledger does a hold end here: two clocks never agree (engineering default)."""
 
-Job = Callable[[], Awaitable[None]]
+
+class Job(NamedTuple):
+    """Something to be told to the ledger; `entry` is the permit that waits for its answer, 0 where nobody waits."""
+
+    do: Callable[[], Awaitable[None]]
+    entry: int = 0
+
+
+class Hold(NamedTuple):
+    """A session's hold on its patient and device, as the ledger gave it, and its end on the boot clock."""
+
+    session: str
+    token: int
+    ends_mono_ms: int
 
 
 class Voice(Protocol):
@@ -80,6 +97,8 @@ class Performer:
         self._post = post
         self._fail = fail
         self._jobs: deque[Job] = deque()
+        self._hold = Hold("", 0, 0)
+        self._is_failing = False
         self._worker: asyncio.Task[None] | None = None
         self.driver: Stimulator | None = None
         self.expired = 0
@@ -141,19 +160,19 @@ class Performer:
             self._voice.event(self._device, event, now)
         else:
             if job is not None:
-                self._put(partial(self._when, durable, job))
+                self._put(Job(partial(self._when, durable, job)))
 
-    def _owed(self, entry: Entry) -> Job | None:
+    def _owed(self, entry: Entry) -> Callable[[], Awaitable[None]] | None:
         match entry.body:
             case Settlement() as settlement:
                 return lambda: self._ledger.settle(settlement, self._clock().wall_ms)
             case Latch(scope=Scope.MONTAGE) as latch:
                 return partial(self.lock, latch)
             case Clearing(latch=Latch(scope=Scope.MONTAGE) as latch):
-                return partial(self._ledger.unlock, self._device, latch.id)
+                return lambda: self._ledger.unlock(self._device, latch.id, self._clock().wall_ms)
         return None
 
-    async def _when(self, durable: asyncio.Event, job: Job) -> None:
+    async def _when(self, durable: asyncio.Event, job: Callable[[], Awaitable[None]]) -> None:
         await durable.wait()
         await job()
 
@@ -165,24 +184,37 @@ class Performer:
     def _commit(self, entry: Entry, now: Now) -> None:
         request = entry.body
         if isinstance(request, PermitRequest) and not request.probe:
-            self._put(partial(self._reserve, entry, request))
+            if self._is_failing:
+                self._deny(entry.id, LedgerUnavailableError("it has not been told what it is owed"))
+            else:
+                self._put(Job(partial(self._reserve, entry, request), entry.id))
         else:
-            self._make_durable(entry, now)
+            self._make_durable(entry, now, Hold("", 0, 0))
 
     async def _reserve(self, entry: Entry, request: PermitRequest) -> None:
+        # The end of a hold is reckoned from before it was asked for, on the clock that nobody sets.
+        now = self._clock()
+        lasts_ms = request.permit.ends_mono_ms - now.mono_ms + HOLD_MS
         try:
-            reasons = await self._ledger.reserve(self._device, request, self._clock().wall_ms)
+            reasons, token = await self._ledger.reserve(self._device, request, now.wall_ms, lasts_ms)
         except LedgerError as error:
-            log.error("ledger.refused", device=self._device, error=str(error))
-            reasons = (Reason("", Severity.REFUSE, "DOSE.LEDGER_UNAVAILABLE"),)
+            self._deny(entry.id, error)
+            return
         if reasons:
             self._post(Denied(entry.id, reasons))
-        else:
-            self._make_durable(entry, self._clock())
+            return
+        if self._hold.session != request.session:
+            self._hold = Hold(request.session, token, now.mono_ms + lasts_ms - EARLY_MS)
+        self._make_durable(entry, self._clock(), self._hold._replace(token=token))
 
-    def _make_durable(self, entry: Entry, now: Now) -> None:
+    def _deny(self, entry: int, error: LedgerError) -> None:
+        log.error("ledger.refused", device=self._device, error=str(error))
+        self._post(Denied(entry, (Reason("", Severity.REFUSE, "DOSE.LEDGER_UNAVAILABLE"),)))
+
+    def _make_durable(self, entry: Entry, now: Now, hold: Hold) -> None:
+        done = Committed(entry.id, hold.token, hold.ends_mono_ms)
         try:
-            self._journal.append(self._device, entry, now, lambda: self._post(Committed(entry.id)))
+            self._journal.append(self._device, entry, now, lambda: self._post(done))
         except JournalError:
             self._post(Denied(entry.id, (Reason("", Severity.REFUSE, "SYS.AUDIT_UNWRITABLE"),)))
 
@@ -192,23 +224,33 @@ class Performer:
             self._worker = asyncio.create_task(self._work())
 
     async def _work(self) -> None:
-        """Do what the ledger is owed, one after the other; what it cannot take now is tried again."""
-        is_failing = False
+        """Do what the ledger is owed, one after the other; what it cannot take now is tried again.
+
+        A permit does not wait for that: nobody may be kept waiting for a ledger that is away, nor be given later what
+        was asked for long ago.
+        """
         while self._jobs:
             try:
-                await self._jobs[0]()
+                await self._jobs[0].do()
             except LedgerUnavailableError as error:
-                if not is_failing:
+                if not self._is_failing:
                     log.error("ledger.unavailable", device=self._device, error=str(error))
-                is_failing = True
+                self._is_failing = True
+                self._deny_waiting(error)
                 await asyncio.sleep(RETRY_S)
                 continue
             except LedgerRefusedError as error:
                 log.error("ledger.refused", device=self._device, error=str(error))
             except Exception as error:  # noqa: BLE001 - whatever it is, the output must stop
                 self._fail(error)
-            is_failing = False
+            self._is_failing = False
             self._jobs.popleft()
+
+    def _deny_waiting(self, error: LedgerError) -> None:
+        waiting = [job.entry for job in self._jobs if job.entry]
+        self._jobs = deque(job for job in self._jobs if not job.entry)
+        for entry in waiting:
+            self._deny(entry, error)
 
     @property
     def is_settled(self) -> bool:

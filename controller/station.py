@@ -115,7 +115,8 @@ class Actor:
         """Begin with what the journal remembers; an open session becomes a stopped one. Raises LedgerUnavailableError.
 
         What the ledger still holds open besides was journalled as settled when the last run ended: it counts in full.
-        A site that was locked then is locked again, for all devices, in case the ledger was never told.
+        A site that was locked then is locked again, for all devices, in case the ledger was never told; so is one
+        unlocked whose latch was cleared.
         """
         facts = self._journal.facts(self._config.device)
         for session in await self._ledger.open_sessions(self._config.device):
@@ -125,6 +126,10 @@ class Actor:
         for latch in facts.latches:
             if latch.scope is Scope.MONTAGE:
                 await self._performer.lock(latch)
+        # A latch is journalled before its lock is made: one that is locked here and stands no more was cleared.
+        standing = {latch.id for latch in facts.latches}
+        for cleared in set(await self._ledger.locks(self._config.device)) - standing:
+            await self._ledger.unlock(self._config.device, cleared, self._clock().wall_ms)
         self.station = machine.fresh(self._config)
         self.post(Booted(self._boot_id, facts.open_session, facts.open_permit, facts.latches, facts.next_id))
 

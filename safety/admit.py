@@ -10,6 +10,9 @@ def admit(history: History, request: PermitRequest, now_wall_ms: int) -> tuple[R
     """Judge a reservation against the patient's records; an empty verdict admits. Test-pulse permits are not judged."""
     if request.probe:
         return ()
+    stranger = ledger.l09(history, request)
+    if stranger is not None:
+        return (stranger,)
     reasons = []
     for channel in request.channels:
         seen = ledger.past(history, request, channel, now_wall_ms)

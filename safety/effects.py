@@ -61,17 +61,27 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRequest:
-    """What one channel of a permit asks of the patient's history."""
+    """What one channel of a permit asks of the patient's history.
+
+    `ua` is the set-point, `ohm` the median of the skin's check (0: not measured), `pads` the barcodes of its pads.
+    """
 
     channel: int
     site: str
     pair: str
     reserve: Dose
+    ua: int = 0
+    ohm: int = 0
+    pads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermitRequest:
-    """What a permit asks the ledger to reserve; a test-pulse permit (`probe`) asks no dose and no history."""
+    """What a permit asks the ledger to reserve; a test-pulse permit (`probe`) asks no dose and no history.
+
+    `on_time_ms` is the time on the plateau that the programme plans, by which light programmes are known;
+    `skin_checked` tells that somebody has looked at the skin in this session and found it well.
+    """
 
     permit: Permit
     session: str
@@ -83,6 +93,7 @@ class PermitRequest:
     probe: bool
     limits: Limits
     channels: tuple[ChannelRequest, ...]
+    skin_checked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +101,16 @@ class Settlement:
     """What a session is charged.
 
     Per channel, with the evidence for it (`readback`, `applied`, or `reservation` where there is none).
+    `completed` tells that the whole programme was played, `played_ms` how far it came, `ua` the set-point that each
+    channel had at the end.
     """
 
     session: str
     evidence: str
     charged: tuple[tuple[int, Dose], ...]
+    completed: bool = False
+    played_ms: int = 0
+    ua: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,11 @@ class Limits:
     week_on_ms: int = at_most(100_800_000, f"L04; {E}: 7 days of the hard on-time")
     treatments_week: int = at_most(28, f"L05; {E}; NMES half of it")
     treatments_week_short: int = at_most(28, f"L05; {E}: programmes of at most 450 s of on-time; NMES half of it")
+    first_share_ppm: int = at_most(500_000, f"G26; {E} on Teschler 2016: first two treatments of a muscle")
+    growth_ppm: int = at_most(250_000, f"L06; {E}: above the last completed session")
+    growth_ua: int = at_most(3_000, f"L06; {E}: allowed above the last completed session however low it was")
+    pad_uses: int = at_most(30, f"L11; {E}: hydrogel pads lose tack after 10 to 20 uses")
+    trend_ppm: int = at_most(3_000_000, f"L12; {E}: the skin's check over the median of the last five")
 
 
 HARD_NMES: Final[Mapping[str, int]] = {

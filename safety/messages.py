@@ -69,7 +69,8 @@ class Prepare:
     """Open a session for a patient under a prescription; `rx` is None where the shell knows no such version.
 
     `calibrations` are the newest known of this patient, by channel; each counts where it is newer than the
-    prescription's.
+    prescription's. `pads` are the barcodes of the pads on the patient, by channel. `played_ms` is how much of the
+    programme an earlier session has played whose treatment this one continues: it goes on from there.
     """
 
     verb: ClassVar[Verb] = Verb.PREPARE
@@ -77,6 +78,8 @@ class Prepare:
     asked: str
     patient: str
     calibrations: tuple[tuple[int, Calibration], ...] = ()
+    pads: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    played_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,9 +446,14 @@ class Garbled:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The entry is durable, and the ledger has reserved what it asks."""
+    """The entry is durable, and the ledger has reserved what it asks.
+
+    `token` is the session's hold on its patient and device (0: none), good until `hold_ends_ms` on the boot clock.
+    """
 
     entry: int
+    token: int = 0
+    hold_ends_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ itself.
 """
 
 from safety.effects import Arm, ChannelRequest, Envelope, Permit, PermitRequest, WishRecord
+from safety.impedance import median
 from safety.messages import Command, EntryKind
 from safety.prescription import Dose, worst_dose
-from safety.state import Purpose, Session, Waiting
+from safety.state import Purpose, Session, Setting, Waiting
 from safety.turn import Turn
 from safety.waveform import Train
 
@@ -27,7 +28,8 @@ def probe_train(session: Session, number: int) -> Train:
 
 def permit_request(session: Session, permit: Permit, *, probe: bool) -> PermitRequest:
     """Say what a permit asks of the ledger."""
-    plans = {setting.plan.channel: setting.plan for setting in session.settings}
+    settings = {setting.plan.channel: setting for setting in session.settings}
+    ohms = {reading.channel: median(reading.ohms) for reading in session.readings}
     return PermitRequest(
         permit=permit,
         session=session.id,
@@ -35,14 +37,23 @@ def permit_request(session: Session, permit: Permit, *, probe: bool) -> PermitRe
         rx=session.rx.ref,
         rx_digest=session.rx.digest,
         modality=session.rx.programme.modality,
-        on_time_ms=session.rx.programme.on_time_ms,
+        on_time_ms=session.rx.programme.plateau_ms,
         probe=probe,
         limits=session.limits,
         channels=tuple(
-            ChannelRequest(channel=e.channel, site=plans[e.channel].site, pair=plans[e.channel].pair, reserve=dose)
+            channel_request(settings[e.channel], dose, ohms.get(e.channel, 0))
             for e, dose in zip(permit.envelopes, permit.reserve, strict=True)
         ),
     )
+
+
+def channel_request(setting: Setting, reserve: Dose, ohm: int) -> ChannelRequest:
+    """Say what one channel of a permit asks."""
+    plan = setting.plan
+    return ChannelRequest(
+        channel=plan.channel, site=plan.site, pair=plan.pair, reserve=reserve, ua=setting.setpoint_ua, ohm=ohm,
+        pads=setting.pads,
+    )  # fmt: skip
 
 
 def therapy_permit(turn: Turn, session: Session) -> Permit:

@@ -144,9 +144,9 @@ class Programme:
         return ceil_div(self.therapy_ms, self.cycle_ms)
 
     @property
-    def on_time_ms(self) -> int:
-        """All the time with current in the therapy, rounded up."""
-        return min(self.cycles * self.active_ms, self.therapy_ms)
+    def plateau_ms(self) -> int:
+        """All the time on the plateau in the therapy, rounded up: on-time as protocols write it, without the ramps."""
+        return min(self.cycles * self.on_ms, self.therapy_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,11 +52,12 @@ class Reading(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One channel's slow side: what was prescribed, where the set-point stands, when it last rose."""
+    """One channel's slow side: what was prescribed, where the set-point stands, when it last rose, and its pads."""
 
     plan: Plan
     setpoint_ua: int
     raised_ms: int
+    pads: tuple[str, ...] = ()
 
 
 class Channel(NamedTuple):

@@ -259,7 +259,15 @@ class Turn:
                         session.settings, session.channels, session.course.base_nc, session.course.seen_nc, strict=True
                     )
                 )
-            self.note(EntryKind.SETTLE, Settlement(session=session.id, evidence=evidence, charged=amounts))
+            settlement = Settlement(
+                session=session.id,
+                evidence=evidence,
+                charged=amounts,
+                completed=outcome == "completed",
+                played_ms=session.course.played_ms,
+                ua=tuple((setting.plan.channel, setting.setpoint_ua) for setting in session.settings),
+            )
+            self.note(EntryKind.SETTLE, settlement)
         self.note(EntryKind.CLOSE, Closing(session=session.id, outcome=outcome, rule=rule))
         self.tell("session.closed", "none", (), session_id=session.id, outcome=outcome, evidence=evidence)
         phase = Phase.IDLE if device is not None else Phase.OFFLINE

@@ -148,7 +148,7 @@ def prepare(turn: Turn, command: Command) -> None:
     if wish.rx.patient != wish.patient:
         turn.refuse(command, Reason("G04", Severity.REFUSE, "RX.PATIENT_MISMATCH"))
         return
-    session = opened(turn, wish.rx)
+    session = opened(turn, wish.rx, wish)
     if not judged(turn, command, session):
         return
     turn.station = turn.station._replace(phase=Phase.PREPARED, session=session, holds=())
@@ -182,8 +182,9 @@ def missing(caps: Capabilities) -> tuple[str, ...]:
     return tuple(name for name, is_fitted in fitted.items() if not is_fitted)
 
 
-def opened(turn: Turn, rx: Prescription) -> Session:
+def opened(turn: Turn, rx: Prescription, wish: Prepare) -> Session:
     """Make the session that this prescription would be, with its snapshot of limits."""
+    pads = dict(wish.pads)
     site = turn.station.config.limits[rx.programme.modality]
     limits = meet(site, CLASS_CAPS[rx.programme.modality, rx.sensation], dict(rx.limits))
     zeros = (0,) * len(rx.channels)
@@ -191,10 +192,10 @@ def opened(turn: Turn, rx: Prescription) -> Session:
         id=f"s-{turn.station.config.device}-{turn.station.boot_id}-{turn.new_id()}",
         rx=rx,
         limits=limits,
-        settings=tuple(Setting(plan, plan.ua, 0) for plan in rx.channels),
+        settings=tuple(Setting(plan, plan.ua, 0, pads.get(plan.channel, ())) for plan in rx.channels),
         readings=(),
         permit=None,
-        course=Course(0, 0, 0, 0, (), 0, zeros, zeros),
+        course=Course(wish.played_ms, 0, 0, 0, (), 0, zeros, zeros),
         channels=(FRESH,) * len(rx.channels),
     )
 

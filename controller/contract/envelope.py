@@ -117,6 +117,7 @@ def _each_once(channels: list[int]) -> list[int]:
 Id = Annotated[str, Field(pattern=f"^{ID}$")]
 Utc = Annotated[str, Field(pattern=ISO), AfterValidator(_dated)]
 ChannelNumber = Annotated[int, Field(ge=1, le=8)]
+Barcode = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 
 
 class Wire(BaseModel):
@@ -163,11 +164,19 @@ class NoBody(Wire):
     """The body of a verb that says everything by itself."""
 
 
+class PadsBody(Wire):
+    """The pads on one channel, by what their barcodes say."""
+
+    channel: ChannelNumber
+    barcodes: Annotated[list[Barcode], Field(min_length=1, max_length=4)]
+
+
 class PrepareBody(Wire):
-    """Which version of which prescription, for whom; both are opaque references, never a name."""
+    """Which version of which prescription, for whom, with which pads; all are opaque references, never a name."""
 
     prescription_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}@[1-9][0-9]{0,6}$")]
     patient_ref: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    pads: Annotated[list[PadsBody], Field(max_length=8)] = Field(default_factory=list)
 
 
 class CheckBody(Wire):
@@ -248,7 +257,8 @@ def wish_of(verb: str, body: Body, prescription: Resolver) -> Wish:
     """Give what is wished; a prescription that nobody knows is passed on as None, for the heart to refuse."""
     match body:
         case PrepareBody():
-            return Prepare(prescription(body.prescription_id), body.prescription_id, body.patient_ref)
+            pads = tuple((each.channel, tuple(each.barcodes)) for each in body.pads)
+            return Prepare(prescription(body.prescription_id), body.prescription_id, body.patient_ref, pads=pads)
         case CheckBody():
             return Check(tuple(body.channels))
         case AdjustBody():

@@ -10,30 +10,53 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, RowMapping, delete, distinct, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from safety.effects import PermitRequest, Settlement
-from safety.history import History
+from safety.history import Correction, History
 from safety.messages import Latch
 from safety.prescription import Dose
-from safety.rules.ledger import DAY_MS, WEEK_MS
-from safety.verdict import Reason
+from safety.rules.ledger import ADVERSE, admit_correction
+from safety.verdict import Reason, Severity
 
-from .rows import columns, larger, modality_of, raised, record_of, settled
-from .tables import LOCKS, RESERVATIONS, LedgerRefusedError, LedgerUnavailableError, open_database
+from .past import history_of
+from .rows import columns, correction_row, larger, raised, settled
+from .tables import (
+    CORRECTIONS,
+    HOLDS,
+    LOCKS,
+    MERGES,
+    PAD_USES,
+    PADS,
+    RESERVATIONS,
+    LedgerRefusedError,
+    LedgerUnavailableError,
+    open_database,
+)
 
 Admit = Callable[[History, PermitRequest, int], tuple[Reason, ...]]
 """The judge of a patient's history; an empty verdict admits."""
 
-KEPT_MS = WEEK_MS + DAY_MS
-"""How far back records are given one by one: the rules look at a week; a day more, for clocks that differ."""
-
 ROW = RESERVATIONS.c
+HELD = HOLDS.c
+PATIENT, DEVICE = "patient", "device"
+"""What a session holds."""
+
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
+
+
+class Reserved(NamedTuple):
+    """The ledger's word on a permit: why not, or else the token of the session's hold.
+
+    A newer token for its patient or its device means that somebody else holds them now (X10).
+    """
+
+    reasons: tuple[Reason, ...]
+    token: int = 0
 
 
 def in_worker(
@@ -59,22 +82,30 @@ class Ledger:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
 
     @in_worker
-    def reserve(self, device: str, request: PermitRequest, now_wall_ms: int) -> tuple[Reason, ...]:
-        """Reserve what a permit asks, if the patient's history admits it: then the verdict is empty.
+    def reserve(self, device: str, request: PermitRequest, now_wall_ms: int, hold_ms: int = 0) -> Reserved:
+        """Reserve what a permit asks, if the patient's history admits it: then there are no reasons.
 
-        A later permit of the session raises its reservation and never lowers it; test pulses reserve nothing. Raises
-        LedgerRefusedError for a session that is settled, or is booked for something else.
+        The session's first reservation holds its patient and its device for `hold_ms`; no other session gets either
+        before that has passed or this one is settled. A later permit of the session raises its reservation, never
+        lowers it, and changes nothing about the hold; test pulses reserve and hold nothing. Raises LedgerRefusedError
+        for a session that is settled, or is booked for something else.
         """
         if request.probe:
-            return ()
+            return Reserved(())
         with self._transaction() as connection:
             booked = booked_by(connection, request.session)
             request = raised(device, request, booked)
-            history = history_of(connection, request.patient, now_wall_ms, request.session)
-            reasons = self._admit(history, request, now_wall_ms)
-            if not reasons:
-                write(connection, device, request, booked, now_wall_ms)
-        return reasons
+            barcodes = tuple(barcode for channel in request.channels for barcode in channel.pads)
+            history = history_of(connection, request.patient, now_wall_ms, request.session, barcodes)
+            holds = holds_on(connection, request.patient, device)
+            reasons = held(holds, request.session, now_wall_ms) + self._admit(history, request, now_wall_ms)
+            if reasons:
+                return Reserved(reasons)
+            write(connection, device, request, booked, now_wall_ms)
+            for barcode in barcodes:
+                use(connection, barcode, request.session, now_wall_ms)
+            token = hold(connection, holds, request, device, now_wall_ms + hold_ms)
+        return Reserved((), token)
 
     @in_worker
     def settle(self, settlement: Settlement, now_wall_ms: int) -> None:
@@ -92,10 +123,11 @@ class Ledger:
             if strangers:
                 raise LedgerRefusedError(f"session {settlement.session} has no reservation for channels {strangers}")
             for channel, row in booked.items():
-                values = settled(row, charged.get(channel), settlement.evidence, now_wall_ms)
+                values = settled(row, settlement, charged.get(channel), now_wall_ms)
                 connection.execute(
                     update(RESERVATIONS).where(ROW.session == settlement.session, ROW.channel == channel).values(values)
                 )
+            connection.execute(update(HOLDS).where(HELD.session == settlement.session).values(ends_wall_ms=0))
 
     @in_worker
     def lock(self, device: str, patient: str, site: str, latch: Latch) -> None:
@@ -107,16 +139,61 @@ class Ledger:
                 connection.execute(insert(LOCKS).values(**values, since_wall_ms=latch.since_wall_ms))
 
     @in_worker
-    def unlock(self, device: str, latch_id: int) -> None:
-        """Remove the lock of a device's latch, if there is one."""
+    def unlock(self, device: str, latch_id: int, now_wall_ms: int) -> None:
+        """Remove the lock of a device's latch, if there is one; of a report of harm it is kept that it was released."""
+        its = and_(LOCKS.c.device == device, LOCKS.c.latch == latch_id)
         with self._transaction() as connection:
-            connection.execute(delete(LOCKS).where(LOCKS.c.device == device, LOCKS.c.latch == latch_id))
+            connection.execute(delete(LOCKS).where(its, LOCKS.c.rule != ADVERSE))
+            unreleased = and_(its, LOCKS.c.released_wall_ms.is_(None))
+            connection.execute(update(LOCKS).where(unreleased).values(released_wall_ms=now_wall_ms))
+
+    @in_worker
+    def locks(self, device: str) -> tuple[int, ...]:
+        """List the device's latches whose lock stands here."""
+        standing = select(LOCKS.c.latch).where(LOCKS.c.device == device, LOCKS.c.released_wall_ms.is_(None))
+        with self._transaction() as connection:
+            return tuple(connection.scalars(standing.order_by(LOCKS.c.latch)))
+
+    @in_worker
+    def token(self, patient: str, device: str) -> int:
+        """Give the newest token of a patient or a device (0: none yet)."""
+        with self._transaction() as connection:
+            return max((int(row["token"]) for row in holds_on(connection, patient, device)), default=0)
+
+    @in_worker
+    def correct(self, patient: str, correction: Correction, now_wall_ms: int) -> tuple[Reason, ...]:
+        """Append a correction, if rule L13 admits it: then the verdict is empty."""
+        with self._transaction() as connection:
+            reasons = admit_correction(history_of(connection, patient, now_wall_ms), correction, now_wall_ms)
+            if not reasons:
+                connection.execute(insert(CORRECTIONS).values(correction_row(patient, correction, now_wall_ms)))
+        return reasons
+
+    @in_worker
+    def merge(self, patient: str, same_as: str, now_wall_ms: int) -> None:
+        """Keep that two references are one person: neither's history is whole any more (L09)."""
+        with self._transaction() as connection:
+            known = and_(MERGES.c.patient == patient, MERGES.c.same_as == same_as)
+            if connection.execute(select(MERGES).where(known)).first() is None:
+                values = {"patient": patient, "same_as": same_as, "since_wall_ms": now_wall_ms}
+                connection.execute(insert(MERGES).values(values))
+
+    @in_worker
+    def register_pad(self, barcode: str, expires_wall_ms: int) -> None:
+        """Keep when a pad expires; said twice, the earlier time counts."""
+        with self._transaction() as connection:
+            known = connection.scalar(select(PADS.c.expires_wall_ms).where(PADS.c.barcode == barcode))
+            if known is None:
+                connection.execute(insert(PADS).values(barcode=barcode, expires_wall_ms=expires_wall_ms))
+            elif expires_wall_ms < known:
+                pad = PADS.c.barcode == barcode
+                connection.execute(update(PADS).where(pad).values(expires_wall_ms=expires_wall_ms))
 
     @in_worker
     def history(self, patient: str, now_wall_ms: int) -> History:
         """Give all of a patient's records that can matter now."""
         with self._transaction() as connection:
-            return history_of(connection, patient, now_wall_ms, "")
+            return history_of(connection, patient, now_wall_ms)
 
     @in_worker
     def open_sessions(self, device: str) -> tuple[str, ...]:
@@ -149,6 +226,8 @@ def write(
             "permit": request.permit.id,
             "on_time_ms": request.on_time_ms,
             **columns("reserved", channel.reserve),
+            "ua": channel.ua,
+            "ohm": channel.ohm,
         }
         if channel.channel in booked:
             where = (ROW.session == request.session, ROW.channel == channel.channel)
@@ -171,20 +250,41 @@ def write(
             )
 
 
-def history_of(connection: Connection, patient: str, now_wall_ms: int, but_session: str) -> History:
-    """Read what is known of a patient, without one session's own rows."""
-    horizon_ms = now_wall_ms - KEPT_MS
-    theirs = (ROW.patient == patient, ROW.session != but_session)
-    recent = select(RESERVATIONS).where(*theirs, or_(ROW.closed_wall_ms.is_(None), ROW.closed_wall_ms >= horizon_ms))
-    records = connection.execute(recent.order_by(ROW.opened_wall_ms, ROW.session, ROW.channel)).mappings()
-    # Days with a charge, not sessions: a treatment given in parts must not look like several.
-    days = func.count(distinct(ROW.opened_wall_ms // DAY_MS))
-    older = select(ROW.site, ROW.modality, days).where(*theirs, ROW.closed_wall_ms < horizon_ms, ROW.charged_nc > 0)
-    earlier = connection.execute(older.group_by(ROW.site, ROW.modality).order_by(ROW.site, ROW.modality)).all()
-    sites = connection.scalars(select(LOCKS.c.site).distinct().where(LOCKS.c.patient == patient).order_by(LOCKS.c.site))
-    return History(
-        patient=patient,
-        records=tuple(record_of(row) for row in records),
-        locked_sites=tuple(sites),
-        earlier=tuple((site, modality_of(modality), count) for site, modality, count in earlier),
+def holds_on(connection: Connection, patient: str, device: str) -> list[RowMapping]:
+    """Read the holds on a patient and on a device."""
+    either = or_(and_(HELD.kind == PATIENT, HELD.key == patient), and_(HELD.kind == DEVICE, HELD.key == device))
+    return list(connection.execute(select(HOLDS).where(either).order_by(HELD.kind)).mappings())
+
+
+def held(holds: list[RowMapping], session: str, now_wall_ms: int) -> tuple[Reason, ...]:
+    """X10, H47: one session at a time on a patient, and on a device."""
+    return tuple(
+        Reason("X10", Severity.REFUSE, "SES.HELD", 0, row["ends_wall_ms"] - now_wall_ms, 0, "ms")
+        for row in holds
+        if row["session"] != session and row["ends_wall_ms"] > now_wall_ms
     )
+
+
+def hold(
+    connection: Connection, holds: list[RowMapping], request: PermitRequest, device: str, ends_wall_ms: int
+) -> int:
+    """Hold patient and device for a session, with a token above every one that either ever had; gives the token."""
+    mine = [int(row["token"]) for row in holds if row["session"] == request.session]
+    if mine:
+        return max(mine)
+    token = max((int(row["token"]) for row in holds), default=0) + 1
+    known = {row["kind"] for row in holds}
+    for kind, key in ((PATIENT, request.patient), (DEVICE, device)):
+        values = {"token": token, "session": request.session, "ends_wall_ms": ends_wall_ms}
+        if kind in known:
+            connection.execute(update(HOLDS).where(HELD.kind == kind, HELD.key == key).values(values))
+        else:
+            connection.execute(insert(HOLDS).values({**values, "kind": kind, "key": key}))
+    return token
+
+
+def use(connection: Connection, barcode: str, session: str, now_wall_ms: int) -> None:
+    """Count a pad's use, once a session."""
+    known = and_(PAD_USES.c.barcode == barcode, PAD_USES.c.session == session)
+    if connection.execute(select(PAD_USES).where(known)).first() is None:
+        connection.execute(insert(PAD_USES).values(barcode=barcode, session=session, used_wall_ms=now_wall_ms))

@@ -1,13 +1,13 @@
 """Rows of the ledger: how a session's reservation is raised, settled, read as history and added up."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import NamedTuple
 
 from sqlalchemy import RowMapping
 
-from safety.effects import ChannelRequest, PermitRequest
-from safety.history import History, Record
+from safety.effects import ChannelRequest, PermitRequest, Settlement
+from safety.history import Correction, History, Record
 from safety.limits import Modality
 from safety.prescription import Dose
 from safety.rules.ledger import DAY_MS, WEEK_MS, counted, ended_ms
@@ -80,19 +80,25 @@ def raised_channel(channel: ChannelRequest, row: RowMapping | None) -> ChannelRe
     return replace(channel, reserve=larger(channel.reserve, reserved_of(row)))
 
 
-def settled(row: RowMapping, charged: Dose | None, evidence: str, now_wall_ms: int) -> dict[str, object]:
+def settled(row: RowMapping, settlement: Settlement, charged: Dose | None, now_wall_ms: int) -> dict[str, object]:
     """Give the columns that settle a row; a row that is settled already can only rise."""
+    evidence = settlement.evidence
     if charged is None or evidence not in EVIDENCE:
         charged, evidence = larger(charged or Dose(), reserved_of(row)), "reservation"
     known = dose_of(row, "charged")
     if known is not None:
         charged = larger(known, charged)
         evidence = row["evidence"] if charged == known else evidence
-    closed_wall_ms = row["closed_wall_ms"]
-    if closed_wall_ms is None:
-        # A clock that was set back must not make a session end before it began.
-        closed_wall_ms = max(now_wall_ms, row["opened_wall_ms"])
-    return {**columns("charged", charged), "evidence": evidence, "closed_wall_ms": closed_wall_ms}
+    values: dict[str, object] = {**columns("charged", charged), "evidence": evidence}
+    if row["closed_wall_ms"] is None:
+        values |= {
+            # A clock that was set back must not make a session end before it began.
+            "closed_wall_ms": max(now_wall_ms, row["opened_wall_ms"]),
+            "ua": dict(settlement.ua).get(row["channel"], row["ua"]),
+            "completed": int(settlement.completed),
+            "played_ms": settlement.played_ms,
+        }
+    return values
 
 
 def modality_of(text: str) -> Modality:
@@ -116,7 +122,39 @@ def record_of(row: RowMapping) -> Record:
         on_time_ms=row["on_time_ms"],
         reserved=reserved_of(row),
         charged=dose_of(row, "charged"),
+        ua=row["ua"],
+        ohm=row["ohm"],
+        completed=bool(row["completed"]),
+        played_ms=row["played_ms"],
     )
+
+
+def correction_of(row: RowMapping) -> Correction:
+    """Read a correction. Raises LedgerUnavailableError where it is damaged."""
+    return Correction(
+        site=row["site"],
+        pair=row["pair"],
+        modality=modality_of(row["modality"]),
+        at_wall_ms=row["at_wall_ms"],
+        dose=Dose(nc=row["nc"], i2t=row["i2t"], on_ms=row["on_ms"]),
+        signed_by=tuple(row["signed_by"].split()),
+        why=row["why"],
+    )
+
+
+def correction_row(patient: str, correction: Correction, now_wall_ms: int) -> dict[str, object]:
+    """Write a correction."""
+    return {
+        "patient": patient,
+        "site": correction.site,
+        "pair": correction.pair,
+        "modality": correction.modality.value,
+        "at_wall_ms": correction.at_wall_ms,
+        **asdict(correction.dose),
+        "why": correction.why,
+        "signed_by": " ".join(correction.signed_by),
+        "entered_wall_ms": now_wall_ms,
+    }
 
 
 def totals(history: History, now_wall_ms: int) -> tuple[Total, ...]:

@@ -19,10 +19,11 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    update,
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_S = 1.0
 """How long a transaction waits for another's (engineering default)."""
 
@@ -51,6 +52,11 @@ RESERVATIONS = Table(
     Column("charged_on_ms", WHOLE),
     Column("evidence", Text),
     Column("closed_wall_ms", WHOLE),
+    # Since schema 2; what was written before does not say.
+    Column("ua", WHOLE, nullable=False, server_default="0"),
+    Column("ohm", WHOLE, nullable=False, server_default="0"),
+    Column("completed", WHOLE, nullable=False, server_default="0"),
+    Column("played_ms", WHOLE, nullable=False, server_default="0"),
     Index("reservations_by_patient", "patient"),
     sqlite_strict=True,
 )
@@ -63,8 +69,81 @@ LOCKS = Table(
     Column("site", Text, nullable=False),
     Column("rule", Text, nullable=False),
     Column("since_wall_ms", WHOLE, nullable=False),
+    Column("released_wall_ms", WHOLE),
     sqlite_strict=True,
 )
+PADS = Table(
+    "pads",
+    META,
+    Column("barcode", Text, primary_key=True),
+    Column("expires_wall_ms", WHOLE, nullable=False),
+    sqlite_strict=True,
+)
+PAD_USES = Table(
+    "pad_uses",
+    META,
+    Column("barcode", Text, primary_key=True),
+    Column("session", Text, primary_key=True),
+    Column("used_wall_ms", WHOLE, nullable=False),
+    sqlite_strict=True,
+)
+CORRECTIONS = Table(
+    "corrections",
+    META,
+    Column("number", WHOLE, primary_key=True, autoincrement=True),
+    Column("patient", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("pair", Text, nullable=False),
+    Column("modality", Text, nullable=False),
+    Column("at_wall_ms", WHOLE, nullable=False),
+    Column("nc", WHOLE, nullable=False),
+    Column("i2t", WHOLE, nullable=False),
+    Column("on_ms", WHOLE, nullable=False),
+    Column("signed_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("entered_wall_ms", WHOLE, nullable=False),
+    Index("corrections_by_patient", "patient"),
+    sqlite_strict=True,
+)
+MERGES = Table(
+    "merges",
+    META,
+    Column("patient", Text, primary_key=True),
+    Column("same_as", Text, primary_key=True),
+    Column("since_wall_ms", WHOLE, nullable=False),
+    sqlite_strict=True,
+)
+HOLDS = Table(
+    "holds",
+    META,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("token", WHOLE, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("ends_wall_ms", WHOLE, nullable=False),
+    sqlite_strict=True,
+)
+"""Who may drive: for each patient and each device the last session, its token, and until when it holds them."""
+FALLS = " OR ".join(
+    f"NEW.{kind}_{unit} < OLD.{kind}_{unit}" for kind in ("reserved", "charged") for unit in ("nc", "i2t", "on_ms")
+)
+GUARDS = {
+    "DELETE ON reservations": "what was reserved is never forgotten",
+    f"UPDATE ON reservations WHEN {FALLS}": "what was counted only rises: append a correction",
+    "UPDATE ON corrections": "a correction never changes: append another",
+    "DELETE ON corrections": "a correction never changes: append another",
+    "UPDATE ON holds WHEN NEW.token < OLD.token": "a token only rises",
+    "DELETE ON holds": "a token only rises",
+}
+"""What the database refuses, also to another program that makes a mistake, and why (L13, X10)."""
+SINCE_1 = (
+    *(
+        f"ALTER TABLE reservations ADD COLUMN {name} INTEGER DEFAULT '0' NOT NULL"
+        for name in ("ua", "ohm", "completed", "played_ms")
+    ),
+    "ALTER TABLE locks ADD COLUMN released_wall_ms INTEGER",
+)
+"""What makes a ledger of schema 1 one of schema 2, besides the tables that it lacks."""
 VERSION = Table("schema_version", META, Column("version", WHOLE, nullable=False), sqlite_strict=True)
 
 
@@ -107,15 +186,35 @@ def open_database(path: Path, *, may_create: bool) -> Engine:
             connect(path, "rwc").close()
         with engine.begin() as connection:
             if may_create and not inspect(connection).get_table_names():
-                META.create_all(connection)
+                make(connection)
                 connection.execute(insert(VERSION).values(version=SCHEMA))
             damage = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
             versions = connection.scalars(select(VERSION.c.version)).all()
+            if damage == "ok" and versions == [1]:
+                versions = upgraded(connection)
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise LedgerUnavailableError(f"{path}: {error}") from error
     if damage != "ok" or versions != [SCHEMA]:
         raise LedgerUnavailableError(f"{path}: integrity {damage}, schema {versions}, this program reads [{SCHEMA}]")
     return engine
+
+
+def make(connection: Connection) -> None:
+    """Make the tables that are not there, and what guards them."""
+    META.create_all(connection)
+    for number, (change, why) in enumerate(GUARDS.items()):
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER guard_{number} BEFORE {change} BEGIN SELECT RAISE(ABORT, '{why}'); END"
+        )
+
+
+def upgraded(connection: Connection) -> list[int]:
+    """Make a ledger of schema 1 one of this schema, in the transaction that looks at it; gives its versions."""
+    for change in SINCE_1:
+        connection.exec_driver_sql(change)
+    make(connection)
+    connection.execute(update(VERSION).values(version=SCHEMA))
+    return [SCHEMA]
 
 
 def begin(connection: Connection) -> None:

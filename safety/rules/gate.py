@@ -8,7 +8,7 @@ from safety.dose import is_plateau
 from safety.fatigue import REST_MS
 from safety.impedance import OPEN_OHM, SHORT_OHM, scaled_ohm
 from safety.limits import Modality, Sensation
-from safety.messages import Adjust, Check, ClearLatch, DeviceState, Verb
+from safety.messages import Adjust, Check, ClearLatch, DeviceState, Prepare, Verb
 from safety.prescription import NMES_FAST_US, worst_dose
 from safety.rules.views import Gate, Lane, Skin
 from safety.state import Phase, Session
@@ -46,6 +46,14 @@ def g01(g: Gate) -> Reason | None:
         channels = (wish.channel,)
     elif isinstance(wish, Check):
         channels = wish.channels
+    elif isinstance(wish, Prepare):
+        channels = tuple(channel for channel, _ in wish.pads)
+        barcodes = [barcode for _, each in wish.pads for barcode in each]
+        if len(set(channels)) < len(channels) or len(set(barcodes)) < len(barcodes) or not all(barcodes):
+            return Reason("G01", REFUSE, "CMD.SCHEMA", 0, 0, 0, "pads")
+        longest_ms = g.session.rx.programme.therapy_ms - 1 if g.session else 0
+        if not is_whole(wish.played_ms, 0, longest_ms):
+            return Reason("G01", REFUSE, "CMD.SCHEMA", 0, wish.played_ms, longest_ms, "ms")
     elif isinstance(wish, ClearLatch) and not wish.reason.strip():
         return Reason("G01", REFUSE, "CMD.SCHEMA")
     known = {setting.plan.channel for setting in g.session.settings} if g.session else set()

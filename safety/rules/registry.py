@@ -36,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     Rule("G20", "H07 H46", "impedance", "Three fresh, steady test readings suit the pads."),
     Rule("G21", "H09", "impedance", "The device's voltage reaches the set current with room to spare."),
     Rule("G23", "H07 H13 H23 H35 H50", "", "The device is known, of the expected kind, present and stopped."),
+    Rule("G26", "H21", "", "The first two treatments of a muscle give at most half of what a session may."),
     Rule("G27", "H31 H05", "", "No latch and no hold stands."),
     Rule("G28", "H18 H19", "", "The worst dose of what is left is reserved before it is given, and fits."),
     Rule("G29", "H04 H05", "", "The device can judge the electrode at the session's current."),
@@ -68,8 +69,16 @@ RULES: tuple[Rule, ...] = (
     Rule("L03", "H18 H19 H47", "", "Charge a day on one site."),
     Rule("L04", "H19", "", "Charge and on-time in seven days."),
     Rule("L05", "H19", "", "Treatments in seven days."),
+    Rule("L06", "H08 H21", "", "Amplitude rises only a little above the last session that was completed."),
     Rule("L07", "H19", "", "A reservation without a settlement counts in full."),
     Rule("L08", "H10 H19", "", "A session is charged less than its reservation only on the device's own evidence."),
+    Rule("L09", "H19 H22 H47", "", "The history that is judged is this patient's, and all of it."),
+    Rule(
+        "L10", "H05 H38 H45", "", "Where harm was reported nothing is given for a day, nor before a clinician agrees."
+    ),
+    Rule("L11", "H34", "", "Each pad whose barcode is told is known, in date, and was not used too often."),
+    Rule("L12", "H34 H46", "impedance", "The skin's check reads no more than twice what it used to."),
+    Rule("L13", "H19", "", "Counters only rise; a correction is signed, and by two where it lowers the last week."),
     Rule("X1", "H29", "", "Hard ceilings are compiled in; no file can pass them, and a test holds their digest."),
     Rule("X2", "H29 H39", "", "The record says by which policy and which limits each session was judged."),
     Rule("X3", "H08 H24", "", "What is not allowed by name is refused: a verb in a phase, a field, a state, a device."),
@@ -79,14 +88,14 @@ RULES: tuple[Rule, ...] = (
     Rule("X7", "H32 H40", "", "A missing measurement counts as the worst; one that is not fitted is said."),
     Rule("X8", "H29 H30", "", "Limits of all layers meet when the session opens; a layer can only tighten."),
     Rule("X9", "H10 H11 H40", "", "Only the safety core's own tick keeps a device alive."),
+    Rule("X10", "H26 H47", "", "One session holds a patient and a device, by a token that only rises."),
     Rule("X11", "H28", "", "Whole numbers in named units decide; they are rounded towards more dose."),
 )
 
 PENDING = (
-    *("G03", "G05", "G06", "G07", "G19", "G22", "G24", "G25", "G26"),
+    *("G03", "G05", "G06", "G07", "G19", "G22", "G24", "G25"),
     *("M06", "M15", "M16", "M17", "M22", "M24", "M31", "M32", "M34", "M35", "M36", "M37"),
-    *("L06", "L09", "L10", "L11", "L12", "L13"),
-    *("X10", "X12"),
+    "X12",
 )
 """Rules of the safety reference that are not built yet."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from controller.store.dose import Ledger
 from safety.effects import ChannelRequest, Permit, PermitRequest, Settlement
-from safety.history import History, Record
+from safety.history import Correction, History, Record
 from safety.limits import HARD, Modality
 from safety.prescription import Dose
 from safety.verdict import Reason, Severity
@@ -25,7 +25,7 @@ FULL = dose(100, 200, 300)
 
 
 def channel(number: int = 1, reserve: Dose = FULL, site: str = "calf-l", pair: str = "a") -> ChannelRequest:
-    return ChannelRequest(channel=number, site=site, pair=pair, reserve=reserve)
+    return ChannelRequest(channel=number, site=site, pair=pair, reserve=reserve, ua=20_000, ohm=1_500)
 
 
 def request(
@@ -61,12 +61,19 @@ def record(session: str = "s-1", **changed: object) -> Record:
         on_time_ms=1_800_000,
         reserved=dose(100, 200, 300),
         charged=None,
+        ua=20_000,
+        ohm=1_500,
+        completed=False,
+        played_ms=0,
     )
     return replace(usual, **changed)  # type: ignore[arg-type]
 
 
 def history(*records: Record, patient: str = "p-1") -> History:
     return History(patient=patient, records=records, locked_sites=())
+
+
+CORRECTION = Correction("calf-l", "a", Modality.TENS, NOW - HOUR_MS, Dose(nc=5), ("dr-1",), "a reading was missed")
 
 
 class Judge:

@@ -70,8 +70,17 @@ BODIES: list[tuple[EntryKind, Body, str]] = [
     ),
     (
         EntryKind.SETTLE,
-        Settlement(session="s-19", evidence="readback", charged=((1, DOSE),)),
-        '{"charged":[[1,' + DOSE_TEXT + ']],"evidence":"readback","session":"s-19"}',
+        Settlement(
+            session="s-19",
+            evidence="readback",
+            charged=((1, DOSE),),
+            completed=True,
+            played_ms=900_000,
+            ua=((1, 20_000),),
+        ),
+        '{"charged":[[1,'
+        + DOSE_TEXT
+        + ']],"completed":true,"evidence":"readback","played_ms":900000,"session":"s-19","ua":[[1,20000]]}',
     ),
     (
         EntryKind.CLOSE,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.store.dose import KEPT_MS, Ledger
+from controller.store.dose import Ledger
+from controller.store.past import KEPT_MS
 from controller.store.rows import Total, totals
 from controller.store.tables import LedgerRefusedError
 from safety.admit import admit
@@ -58,7 +59,7 @@ def ledger(path: Path, judge: Judge) -> Ledger:
 
 async def test_a_reservation_is_written_as_it_was_asked(ledger: Ledger, path: Path) -> None:
     asked = request("s-1", channel(1, dose(1, 10**18, 3)), channel(2, dose(4, 5, 6), "thigh-r", "b"))
-    assert await ledger.reserve("dev1", asked, NOW) == ()
+    assert (await ledger.reserve("dev1", asked, NOW)).reasons == ()
     same = ("dev1", 9, "p-1", "tens", "rx-1@1", "ab", NOW, 1_800_000)
     assert rows(path, "session, channel, site, pair, reserved_nc, reserved_i2t, reserved_on_ms") == [
         ("s-1", 1, "calf-l", "a", 1, 10**18, 3),
@@ -71,14 +72,14 @@ async def test_a_reservation_is_written_as_it_was_asked(ledger: Ledger, path: Pa
 
 async def test_what_is_not_admitted_is_not_written(ledger: Ledger, path: Path, judge: Judge) -> None:
     judge.verdict = NO
-    assert await ledger.reserve("dev1", request(), NOW) == NO
+    assert (await ledger.reserve("dev1", request(), NOW)).reasons == NO
     assert judge.asked == [(history(), request(), NOW)]
     assert rows(path, "session") == []
 
 
 async def test_a_test_pulse_asks_nobody(ledger: Ledger, path: Path, judge: Judge) -> None:
     judge.verdict = NO
-    assert await ledger.reserve("dev1", request(probe=True), NOW) == ()
+    assert (await ledger.reserve("dev1", request(probe=True), NOW)).reasons == ()
     assert (judge.asked, rows(path, "session")) == ([], [])
 
 
@@ -101,7 +102,7 @@ async def test_the_judge_sees_the_others_open_and_settled_but_not_the_session_it
 async def test_a_later_permit_raises_and_never_lowers(ledger: Ledger, path: Path, judge: Judge) -> None:
     await ledger.reserve("dev1", request("s-1", channel(1, dose(100, 200, 300)), channel(2)), NOW)
     later = replace(request("s-1", channel(1, dose(150, 50, 300)), channel(3), permit=12), on_time_ms=1)
-    assert await ledger.reserve("dev1", later, NOW + 5) == ()
+    assert (await ledger.reserve("dev1", later, NOW + 5)).reasons == ()
     judged = request("s-1", channel(1, dose(150, 200, 300)), channel(3), permit=12)
     assert judge.asked[-1] == (history(), judged, NOW + 5)
     assert rows(path, "channel, permit, opened_wall_ms, on_time_ms, reserved_nc, reserved_i2t, reserved_on_ms") == [
@@ -114,7 +115,7 @@ async def test_a_later_permit_raises_and_never_lowers(ledger: Ledger, path: Path
 async def test_a_later_permit_that_is_refused_leaves_the_first(ledger: Ledger, path: Path, judge: Judge) -> None:
     await ledger.reserve("dev1", request(), NOW)
     judge.verdict = NO
-    assert await ledger.reserve("dev1", request("s-1", channel(1, dose(500, 0, 0)), permit=12), NOW) == NO
+    assert (await ledger.reserve("dev1", request("s-1", channel(1, dose(500, 0, 0)), permit=12), NOW)).reasons == NO
     assert rows(path, "permit, reserved_nc") == [(9, 100)]
 
 
@@ -304,12 +305,12 @@ async def test_a_lock_holds_a_site_until_its_own_latch_is_cleared(ledger: Ledger
     await ledger.lock("dev1", "p-2", "neck", latch(7))
     await ledger.reserve("dev3", request(), NOW)
     assert judge.asked[-1][0].locked_sites == ("arm-r", "calf-l")
-    await ledger.unlock("dev1", 5)
-    await ledger.unlock("dev1", 6)
-    await ledger.unlock("dev9", 7)
+    await ledger.unlock("dev1", 5, NOW)
+    await ledger.unlock("dev1", 6, NOW)
+    await ledger.unlock("dev9", 7, NOW)
     assert (await ledger.history("p-1", NOW)).locked_sites == ("calf-l",)
-    await ledger.unlock("dev2", 5)
-    await ledger.unlock("dev2", 5)
+    await ledger.unlock("dev2", 5, NOW)
+    await ledger.unlock("dev2", 5, NOW)
     assert (await ledger.history("p-1", NOW)).locked_sites == ()
     assert (await ledger.history("p-2", NOW)).locked_sites == ("neck",)
 
@@ -336,11 +337,11 @@ def test_totals_count_what_is_charged_and_what_is_only_reserved() -> None:
 async def test_the_real_judge_counts_an_open_reservation_in_full(path: Path) -> None:
     ledger = Ledger(path, admit, may_create=True)
     most = HARD[Modality.TENS].day_nc
-    assert await ledger.reserve("dev1", request("s-1", channel(1, dose(most))), NOW) == ()
+    assert (await ledger.reserve("dev1", request("s-1", channel(1, dose(most))), NOW)).reasons == ()
     refused = await ledger.reserve("dev1", request("s-2", channel(1, dose(1))), NOW + 2 * HOUR_MS)
-    assert [reason.rule for reason in refused] == ["L03"]
+    assert [reason.rule for reason in refused.reasons] == ["L03"]
     await ledger.settle(settlement("s-1", "applied", (1, dose(most - 1))), NOW + HOUR_MS)
-    assert await ledger.reserve("dev1", request("s-3", channel(1, dose(1))), NOW + 3 * HOUR_MS) == ()
+    assert (await ledger.reserve("dev1", request("s-3", channel(1, dose(1))), NOW + 3 * HOUR_MS)).reasons == ()
 
 
 # Whatever happens in whatever order, the ledger says what a plain dictionary says

@@ -13,6 +13,7 @@ from controller.store.tables import LedgerUnavailableError, connect
 from safety.messages import Latch
 from safety.verdict import Clear, Scope
 from tests.controller.bookings import (
+    CORRECTION,
     FULL,
     NOW,
     Judge,
@@ -76,13 +77,18 @@ async def test_no_call_works_on_a_database_that_is_gone(
         ledger.reserve("dev1", request("s-2"), NOW),
         ledger.settle(settlement("s-1", "reservation"), NOW),
         ledger.lock("dev1", "p-1", "calf-l", latch),
-        ledger.unlock("dev1", 5),
+        ledger.unlock("dev1", 5, NOW),
         ledger.history("p-1", NOW),
         ledger.open_sessions("dev1"),
+        ledger.locks("dev1"),
+        ledger.token("p-1", "dev1"),
+        ledger.correct("p-1", CORRECTION, NOW),
+        ledger.merge("p-1", "p-2", NOW),
+        ledger.register_pad("pad-1", NOW),
     ):
         with pytest.raises(LedgerUnavailableError):
             await call
-    assert await ledger.reserve("dev1", request(probe=True), NOW) == ()
+    assert (await ledger.reserve("dev1", request(probe=True), NOW)).reasons == ()
 
 
 async def test_a_database_that_was_away_is_not_made_anew_and_comes_back(ledger: Ledger, path: Path) -> None:
@@ -135,7 +141,7 @@ def test_a_file_that_is_no_ledger_is_unavailable(path: Path, judge: Judge, may_c
         Ledger(path, judge, may_create=may_create)
 
 
-@pytest.mark.parametrize("statement", ["UPDATE schema_version SET version = 2", "DELETE FROM schema_version"])
+@pytest.mark.parametrize("statement", ["UPDATE schema_version SET version = 3", "DELETE FROM schema_version"])
 def test_a_ledger_of_another_schema_is_unavailable(path: Path, judge: Judge, statement: str) -> None:
     Ledger(path, judge, may_create=True)
     with sqlite3.connect(path) as editor:
@@ -177,7 +183,7 @@ def request(session, patient):
     return PermitRequest(
         permit=Permit(9, session, "ab", (), (), 1), session=session, patient=patient, rx="rx-1@1", rx_digest="ab",
         modality=Modality.TENS, on_time_ms=1_800_000, probe=False, limits=HARD[Modality.TENS],
-        channels=(ChannelRequest(channel=1, site="calf-l", pair="a", reserve=reserve),))
+        channels=(ChannelRequest(channel=1, site="calf-l", pair="a", reserve=reserve, ua=20_000, ohm=1_500),))
 
 async def main():
     ledger = Ledger(Path(sys.argv[1]), only_one, may_create=False)
@@ -204,7 +210,8 @@ RACE = """
     await asyncio.to_thread(sys.stdin.readline)
     won = []
     for number in range(10):
-        if not await ledger.reserve("dev1", request(f"{sys.argv[2]}-{number}", f"p-{number}"), 1_700_000_000_000):
+        asked = request(f"{sys.argv[2]}-{number}", f"p-{number}")
+        if not (await ledger.reserve("dev1", asked, 1_700_000_000_000)).reasons:
             won.append(str(number))
     print(" ".join(won), flush=True)
 """

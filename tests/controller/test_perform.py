@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,8 @@ COMMAND = Asking(
     expect=Expect(),
     wish=Stop(),
 )
+HELD = Committed(9, 1, NOW.mono_ms + 60_000 + 60_000 - 5_000)
+"""The permit of `permit()`: its hold is the first, and ends 60 s after it here, less 5 s."""
 ANSWER, TOLD = Answer(command=COMMAND, status="succeeded", code="OK"), Event(kind="session.stopped")
 ON = Train(1, 20_000, 300, 100, 25_000)
 MONTAGE = Latch(5, Scope.MONTAGE, "M08", Clear.ACK_QUALIFIED, "p-1/calf-l", 7)
@@ -80,7 +83,9 @@ FRAMES = {Arm: layout.ARM, Drive: layout.DRIVE, Feed: layout.FEED, Probe: layout
 
 
 def permit(session: str = "s-1", entry: int = 9, *, probe: bool = False) -> Commit:
-    return Commit(Entry(entry, EntryKind.PERMIT, request(session, permit=entry, probe=probe)))
+    asked = request(session, permit=entry, probe=probe)
+    ends = asked.permit._replace(ends_mono_ms=NOW.mono_ms + 60_000)
+    return Commit(Entry(entry, EntryKind.PERMIT, replace(asked, permit=ends)))
 
 
 def settle(session: str, entry: int, nc: int = 40) -> Note:
@@ -250,7 +255,7 @@ async def test_a_permit_is_reserved_then_journalled_then_committed(hand: Hand, u
     hand.do(permit())
     assert hand.deeds == []
     await until(hand.told)
-    assert hand.told() == [Committed(9)]
+    assert hand.told() == [HELD]
     assert (hand.deeds, hand.kinds(), hand.charged()) == (["journal permit"], ["permit"], [("s-1", 100, None)])
     assert [asked.session for _, asked, _ in hand.judge.asked] == ["s-1"]
 
@@ -279,7 +284,7 @@ async def test_while_the_journal_is_held_nothing_is_committed(hand: Hand, until:
     assert (hand.told(), hand.deeds) == ([], ["journal permit"])
     blocker.close()
     await until(hand.told)
-    assert hand.told() == [Committed(9)]
+    assert hand.told() == [Committed(9) if probe else HELD]
 
 
 async def test_without_a_ledger_a_permit_is_denied(hand: Hand, until: Until) -> None:
@@ -350,18 +355,37 @@ async def test_what_the_ledger_cannot_take_is_told_later_in_the_same_order(hand:
     await until(hand.told)
     away = hand.ledger_path.with_name("away.db")
     hand.ledger_path.rename(away)
-    hand.do(settle("s-1", 10), Note(Entry(11, EntryKind.LATCH, MONTAGE)), permit("s-2", 12), settle("s-2", 13, 7))
-    await until(lambda: len(hand.kinds()) == 4)
-    await asyncio.sleep(0.3)
-    assert (hand.performer.is_settled, hand.told()) == (False, [Committed(9)])
+    hand.do(settle("s-1", 10), Note(Entry(11, EntryKind.LATCH, MONTAGE)))
+    await until(lambda: len(hand.kinds()) == 3)
+    assert (hand.performer.is_settled, hand.told()) == (False, [HELD])
     away.rename(hand.ledger_path)
     await hand.performer.settled()
+    hand.do(permit("s-2", 12), settle("s-2", 13, 7))
+    await hand.performer.settled()
     assert hand.charged() == [("s-1", 100, 40), ("s-2", 100, 7)]
-    await until(lambda: len(hand.told()) == 2)
-    assert hand.told() == [Committed(9), Committed(12)]
     (_, second) = hand.judge.asked
     assert [(record.session, record.charged) for record in second[0].records] == [("s-1", dose(40))]
     assert second[0].locked_sites == ("calf-l",)
+
+
+UNAVAILABLE = (Reason("", Severity.REFUSE, "DOSE.LEDGER_UNAVAILABLE"),)
+
+
+@pytest.mark.hazard("H19")
+async def test_while_the_ledger_is_owed_something_a_permit_is_denied_at_once_and_not_given_later(
+    hand: Hand, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perform, "RETRY_S", 3_600)
+    hand.do(permit())
+    await until(hand.told)
+    hand.ledger_path.rename(hand.ledger_path.with_name("away.db"))
+    hand.do(settle("s-1", 10), permit("s-2", 12), permit("s-3", 13), settle("s-2", 14))
+    await until(lambda: len(hand.told()) == 3)
+    assert hand.told() == [HELD, Denied(12, UNAVAILABLE), Denied(13, UNAVAILABLE)]
+    hand.do(permit("s-4", 15))
+    assert hand.told()[3:] == [Denied(15, UNAVAILABLE)]
+    assert [asked.session for _, asked, _ in hand.judge.asked] == ["s-1"]
+    assert not hand.performer.is_settled
 
 
 async def test_a_settlement_that_the_ledger_refuses_is_left_and_the_next_goes_on(hand: Hand) -> None:

@@ -86,6 +86,11 @@ SHIPPED_NMES: dict[str, int] = {
     "week_on_ms": 4_200_000,
     "treatments_week": 5,
     "treatments_week_short": 14,
+    "first_share_ppm": 500_000,
+    "growth_ppm": 100_000,
+    "growth_ua": 3_000,
+    "pad_uses": 15,
+    "trend_ppm": 2_000_000,
 }
 """The shipped policy, restated here as numbers of SAFETY.md so that a slip in the file shows."""
 
@@ -202,6 +207,10 @@ def record(ago_ms: int, **changes: object) -> Record:
         "on_time_ms": 451_000,
         "reserved": Dose(nc=500, i2t=500, on_ms=500),
         "charged": Dose(nc=100, i2t=100, on_ms=100),
+        "ua": 20_000,
+        "ohm": 1_500,
+        "completed": True,
+        "played_ms": 900_000,
     }
     return Record(**(values | changes))  # type: ignore[arg-type]
 

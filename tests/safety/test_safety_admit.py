@@ -157,8 +157,9 @@ def test_a_request_says_all_that_the_ledger_asks():
     asked = request()
     assert asked.channels == (
         ChannelRequest(
-            channel=1, site=SITE, pair="a", reserve=Dose(nc=12_171_600, i2t=243_432_000_000_000, on_ms=24_000)
+            channel=1, site=SITE, pair="a", reserve=Dose(nc=12_171_600, i2t=243_432_000_000_000, on_ms=24_000),
+            ua=20_000, ohm=1_500,
         ),
-    )
-    assert (asked.patient, asked.rx, asked.rx_digest, asked.on_time_ms) == ("p-1", "rx-1@1", "d1", 24_000)
+    )  # fmt: skip
+    assert (asked.patient, asked.rx, asked.rx_digest, asked.on_time_ms) == ("p-1", "rx-1@1", "d1", 12_000)
     assert asked.session == asked.permit.session

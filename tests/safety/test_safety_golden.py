@@ -113,16 +113,16 @@ ALL = GOLDEN | MORE
 
 def bench(prescription: Prescription, **caps: object) -> Rig:
     """A rig in IDLE whose patient has had two sessions on each site."""
-    sites = [p.site for p in prescription.channels]
+    sites = [(p.site, p.ua) for p in prescription.channels]
     loads = {p.channel: 1_600 * 2_500 // p.area_mm2 for p in prescription.channels}
     rig = Rig(device=IdealDevice(caps=replace(CAPS, **caps), ohm=loads))
     modality = prescription.programme.modality
     rig.history = History(
         patient="p-1",
         records=tuple(
-            record(days * DAY_MS, session=f"s-{days}-{site}", site=site, modality=modality, rx="rx-golden@1")
+            record(days * DAY_MS, session=f"s-{days}-{site}", site=site, ua=ua, modality=modality, rx="rx-golden@1")
             for days in (2, 4)
-            for site in sites
+            for site, ua in sites
         ),
         locked_sites=(),
     )
@@ -245,7 +245,8 @@ def test_the_other_golden_cases_are_accepted_on_such_a_device(name: str):
 @pytest.mark.hazard("H21")
 def test_the_same_therapy_a_day_too_early_is_refused():
     rig = bench(QUADRICEPS)
-    rig.history = History(patient="p-1", records=(record(DAY_MS), record(4 * DAY_MS)), locked_sites=())
+    before = (record(DAY_MS, ua=80_000), record(4 * DAY_MS, ua=80_000))
+    rig.history = History(patient="p-1", records=before, locked_sites=())
     rig.must(Prepare(QUADRICEPS, QUADRICEPS.ref, "p-1"))
     rig.must(Check(()))
     two_days = Reason("L02", Severity.REFUSE, "FAT.REST", 1, DAY_MS, 2 * DAY_MS, "ms")
@@ -256,7 +257,7 @@ def test_the_same_therapy_a_day_too_early_is_refused():
 @pytest.mark.hazard("H21")
 def test_a_continuation_gives_only_what_was_left():
     rig = bench(QUADRICEPS)
-    whole = record(60_000, rx="rx-golden@1", charged=Dose(nc=396_000_000, on_ms=180_000))
+    whole = record(60_000, rx="rx-golden@1", ua=80_000, charged=Dose(nc=396_000_000, on_ms=180_000))
     rig.history = History(patient="p-1", records=(whole, record(4 * DAY_MS)), locked_sites=())
     rig.must(Prepare(QUADRICEPS, QUADRICEPS.ref, "p-1"))
     rig.must(Check(()))

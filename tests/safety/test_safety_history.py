@@ -15,13 +15,14 @@ pytestmark = pytest.mark.hazard("H19")
 RECORD = Record(
     session="s-1", rx="rx-1@1", site="left-quadriceps", pair="a", modality=Modality.NMES, opened_wall_ms=1,
     closed_wall_ms=None, on_time_ms=24_000, reserved=Dose(nc=5), charged=None,
+    ua=20_000, ohm=1_500, completed=False, played_ms=0,
 )  # fmt: skip
 
 
 def test_a_record_says_all_that_the_ledger_rules_ask():
     assert [spec.name for spec in fields(Record)] == [
         "session", "rx", "site", "pair", "modality", "opened_wall_ms", "closed_wall_ms", "on_time_ms", "reserved",
-        "charged",
+        "charged", "ua", "ohm", "completed", "played_ms",
     ]  # fmt: skip
     assert (RECORD.charged, RECORD.closed_wall_ms) == (None, None)
 

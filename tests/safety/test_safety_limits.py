@@ -83,6 +83,11 @@ CEILINGS = {
     "week_on_ms": 100_800_000,
     "treatments_week": 28,
     "treatments_week_short": 28,
+    "first_share_ppm": 500_000,
+    "growth_ppm": 250_000,
+    "growth_ua": 3_000,
+    "pad_uses": 30,
+    "trend_ppm": 3_000_000,
 }
 # At least:
 FLOORS = {
@@ -109,7 +114,7 @@ CLASSES = {
 }
 """Amplitude, phase charge, density, impedance ratio, session length of safety reference 3.3."""
 
-CANONICAL_SHA256 = "2d00fb23177250d6d51204f2c2f5b15d5fded7c4087fffb02d2fec7da795c60d"
+CANONICAL_SHA256 = "c92a143175836fe3756c3d350e73d0ab20c3d1c6418549e571b0bd5d0ade1710"
 
 
 # The compiled tables

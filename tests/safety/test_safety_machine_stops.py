@@ -99,7 +99,9 @@ def test_uncertain_ends_otherwise_only_by_a_maintenance_clear_that_charges_the_r
         assert rig.ask(ClearLatch(lock, "not mine"), role=role).code == "AUTH.ROLE"
     assert (rig.phase, rig.notes("settle")) == (Phase.UNCERTAIN, [])
     rig.must(ClearLatch(lock, "unplugged it"), role="biomed")
-    assert rig.notes("settle") == [Settlement(session="s-dev1-b1-1", evidence="reservation", charged=())]
+    assert rig.notes("settle") == [
+        Settlement(session="s-dev1-b1-1", evidence="reservation", charged=(), played_ms=2_250, ua=((1, 20_000),))
+    ]
     assert rig.notes("close") == [Closing(session="s-dev1-b1-1", outcome="stopped", rule="STOP")]
     assert (rig.phase, rig.station.stopping, rig.latched()) == (Phase.IDLE, None, ["STOP"])
 

@@ -200,21 +200,29 @@ def test_only_tens_may_be_continuous():
 
 
 @pytest.mark.parametrize(
-    ("changes", "cycle_ms", "active_ms", "cycles", "on_time_ms"),
+    ("changes", "cycle_ms", "active_ms", "cycles", "plateau_ms"),
     [
-        ({}, 10_000, 4_000, 6, 24_000),
-        ({"therapy_ms": 60_001}, 10_000, 4_000, 7, 28_000),
-        ({"therapy_ms": 59_999}, 10_000, 4_000, 6, 24_000),
-        ({"therapy_ms": 6_000}, 10_000, 4_000, 1, 4_000),
-        ({"therapy_ms": 6_000, "on_ms": 5_000, "ramp_up_ms": 2_000}, 14_000, 8_000, 1, 6_000),
-        ({"modality": Modality.TENS, "off_ms": 0}, 60_000, 60_000, 1, 60_000),
-        ({"modality": Modality.TENS, "off_ms": 0, "on_ms": 50_000}, 60_000, 60_000, 1, 60_000),
+        ({}, 10_000, 4_000, 6, 12_000),
+        ({"therapy_ms": 60_001}, 10_000, 4_000, 7, 14_000),
+        ({"therapy_ms": 59_999}, 10_000, 4_000, 6, 12_000),
+        ({"therapy_ms": 6_000}, 10_000, 4_000, 1, 2_000),
+        ({"therapy_ms": 6_000, "on_ms": 6_000, "ramp_up_ms": 2_000}, 15_000, 9_000, 1, 6_000),
+        ({"therapy_ms": 7_000, "on_ms": 5_000, "off_ms": 1}, 7_001, 7_000, 1, 5_000),
+        (
+            {"therapy_ms": 6_000, "on_ms": 4_000, "off_ms": 1, "ramp_up_ms": 0, "ramp_down_ms": 0},
+            4_001,
+            4_000,
+            2,
+            6_000,
+        ),
+        ({"modality": Modality.TENS, "off_ms": 0}, 60_000, 60_000, 1, 2_000),
+        ({"modality": Modality.TENS, "off_ms": 0, "on_ms": 50_000}, 60_000, 60_000, 1, 50_000),
     ],
 )
-def test_cycles_and_on_time(changes: dict[str, object], cycle_ms: int, active_ms: int, cycles: int, on_time_ms: int):
+def test_cycles_and_on_time(changes: dict[str, object], cycle_ms: int, active_ms: int, cycles: int, plateau_ms: int):
     shape = programme(**changes)
     assert (shape.cycle_ms, shape.active_ms, shape.cycles) == (cycle_ms, active_ms, cycles)
-    assert shape.on_time_ms == on_time_ms
+    assert shape.plateau_ms == plateau_ms
 
 
 # The whole

@@ -71,6 +71,7 @@ def test_a_session_is_charged_what_the_device_delivered_and_its_accuracy(seed: i
         assert rig.phase is Phase.RUNNING
         reserve = [dose.nc for dose in rig.station.session.permit.reserve]
         assert all(held >= rig.device.total_nc.get(number, 0) for held, number in zip(reserve, (1, 4), strict=True))
+    played_ms, setpoints = rig.station.session.course.played_ms, [s.setpoint_ua for s in rig.station.session.settings]
     rig.must(Stop())
     (settled,) = rig.notes("settle")
     spent = settled.charged[0][1], settled.charged[1][1]
@@ -81,6 +82,9 @@ def test_a_session_is_charged_what_the_device_delivered_and_its_accuracy(seed: i
             (1, Dose(nc=up_by_1_percent(rig.device.total_nc[1]), i2t=spent[0].i2t, on_ms=spent[0].on_ms)),
             (4, Dose(nc=up_by_1_percent(rig.device.total_nc[4]), i2t=spent[1].i2t, on_ms=spent[1].on_ms)),
         ),
+        completed=False,
+        played_ms=played_ms,
+        ua=((1, setpoints[0]), (4, setpoints[1])),
     )
     assert rig.device.total_nc[1] > 2_000_000
 
@@ -123,7 +127,10 @@ def test_a_session_that_was_never_armed_has_nothing_to_settle() -> None:
 def test_a_session_that_was_armed_and_never_ran_is_charged_nothing() -> None:
     rig = standing(Phase.ARMED)
     rig.must(Stop())
-    assert rig.notes("settle") == [Settlement(session="s-dev1-b1-1", evidence="readback", charged=((1, Dose()),))]
+    nothing = ((1, Dose()),)
+    assert rig.notes("settle") == [
+        Settlement(session="s-dev1-b1-1", evidence="readback", charged=nothing, ua=((1, 20_000),))
+    ]
 
 
 def test_every_closing_names_its_rule() -> None:

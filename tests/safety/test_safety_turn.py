@@ -389,7 +389,7 @@ def test_a_stop_without_a_device_and_without_current_closes_at_once() -> None:
     assert (turn.station.phase, turn.station.session, turn.station.stopping) == (Phase.OFFLINE, None, None)
     bodies = [e.entry.body for e in turn.effects if isinstance(e, Note)]
     assert bodies[1:] == [
-        Settlement(session="s-dev1-b1-1", evidence="reservation", charged=()),
+        Settlement(session="s-dev1-b1-1", evidence="reservation", charged=(), played_ms=2_250, ua=((1, 20_000),)),
         Closing(session="s-dev1-b1-1", outcome="stopped", rule="M07"),
     ]
     idle = turn_of(Rig())

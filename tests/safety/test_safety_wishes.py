@@ -343,7 +343,8 @@ def test_no_latch_is_cleared_while_a_stop_is_unconfirmed_except_by_who_looked_at
     assert session is not None
     rig.must(ClearLatch(alarm.id, "unplugged"), role="biomed")
     assert (rig.phase, rig.station.session, rig.station.stopping) == (Phase.IDLE, None, None)
-    assert rig.notes("settle") == [Settlement(session=session.id, evidence="reservation", charged=())]
+    unknown = Settlement(session=session.id, evidence="reservation", charged=(), played_ms=2_250, ua=((1, 20_000),))
+    assert rig.notes("settle") == [unknown]
     assert rig.notes("close") == [Closing(session=session.id, outcome="stopped", rule="STOP")]
     assert rig.latched() == ["STOP"]
 

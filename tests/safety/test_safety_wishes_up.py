@@ -179,10 +179,10 @@ def test_a_check_is_three_pulses_of_one_milliampere_a_channel_each_under_a_permi
     )  # fmt: skip
     request = PermitRequest(
         permit=permit, session=session.id, patient="p-1", rx="rx-1@1", rx_digest="d1", modality=Modality.NMES,
-        on_time_ms=24_000, probe=True, limits=session.limits,
+        on_time_ms=12_000, probe=True, limits=session.limits,
         channels=(
-            ChannelRequest(channel=1, site="left-quadriceps", pair="a", reserve=Dose()),
-            ChannelRequest(channel=3, site="right-calf", pair="a", reserve=Dose()),
+            ChannelRequest(channel=1, site="left-quadriceps", pair="a", reserve=Dose(), ua=20_000),
+            ChannelRequest(channel=3, site="right-calf", pair="a", reserve=Dose(), ua=20_000),
         ),
     )  # fmt: skip
     acts = [effect for effect in rig.log if isinstance(effect, Commit | Probe)]
