@@ -66,7 +66,7 @@ from safety.rules import line, monitor
 from safety.rules.views import Watch
 from safety.state import QUIET, Beat, Count, Course, Phase, Purpose, Session, Station
 from safety.turn import Turn
-from safety.verdict import Reason, Severity
+from safety.verdict import Asking, Reason, Severity
 from safety.waveform import OFF
 from safety.wishes import asked
 
@@ -97,7 +97,18 @@ def step(station: Station, event: Event, now: Now) -> Step:
 
     Never raises for any event that its type allows; any exception is a defect, and the shell stops the output.
     """
+    return taken(Turn(station, now), event)
+
+
+def explained(station: Station, event: Asked, now: Now) -> tuple[Step, tuple[Asking, ...]]:
+    """Tell what `step` would make of a wish, and every rule that it would ask; nobody has to do it."""
     turn = Turn(station, now)
+    return taken(turn, event), tuple(turn.asked)
+
+
+def taken(turn: Turn, event: Event) -> Step:
+    """Take in an event on this turn, and give what has become of it."""
+    station, now = turn.station, turn.now
     HANDLERS[type(event)](turn, event)
     after, tally = turn.station, station.tally
     changed = differs(station, after)

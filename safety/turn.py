@@ -4,6 +4,8 @@ The ways down (pause, stop, close) live here. A Turn is local to one `step`: it 
 and gives the station that goes out. Nothing outside sees it change.
 """
 
+from collections.abc import Iterable
+
 from safety.dose import charged, measured_nc
 from safety.effects import (
     Answer,
@@ -24,7 +26,7 @@ from safety.messages import Command, EntryKind, Latch, Now
 from safety.prescription import Dose
 from safety.rules.registry import LOCK_SCOPE
 from safety.state import RESTED_MS, Hold, Phase, Session, Station, Stopping
-from safety.verdict import Reason, Scope, Severity, clear_class
+from safety.verdict import Asking, Judge, Reason, Scope, Severity, View, clear_class, found_by, put_to
 from safety.waveform import OFF
 
 PAUSES_MS = 600_000
@@ -40,14 +42,15 @@ def raised(reason: Reason) -> Reason:
 
 
 class Turn:
-    """The station so far, the time, and the effects so far."""
+    """The station so far, the time, the effects so far, and the rules that were asked about a wish."""
 
-    __slots__ = ("effects", "next_id", "now", "station")
+    __slots__ = ("asked", "effects", "next_id", "now", "station")
 
     def __init__(self, station: Station, now: Now) -> None:
         self.station = station
         self.now = now
         self.effects: list[Effect] = []
+        self.asked: list[Asking] = []
         self.next_id = station.tally.next_id
 
     def new_id(self) -> int:
@@ -95,6 +98,12 @@ class Turn:
                 )
             )
         )
+
+    def ask(self, judges: Iterable[Judge[View]], view: View) -> list[Reason]:
+        """Ask rules about a wish; gives what speaks against it. Who was asked is kept, for an explanation."""
+        asked = put_to(judges, view)
+        self.asked += asked
+        return found_by(asked)
 
     # The ways down
 

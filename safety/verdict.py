@@ -1,7 +1,8 @@
 """What a rule says: a reason. A verdict is a tuple of reasons, worst first; an empty one allows."""
 
+from collections.abc import Callable, Iterable
 from enum import IntEnum, StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 
 class Severity(IntEnum):
@@ -59,6 +60,29 @@ class Reason(NamedTuple):
     asked: int = 0
     allowed: int = 0
     unit: str = ""
+
+
+View = TypeVar("View")
+Judge: TypeAlias = Callable[[View], Reason | None]
+"""A rule: it looks at one picture of the situation, and says nothing or why not."""
+
+
+class Asking(NamedTuple):
+    """A rule that was asked, what it looked at, and what it found (None: nothing against it)."""
+
+    judge: Callable[..., Reason | None]
+    view: object
+    found: Reason | None
+
+
+def put_to(judges: Iterable[Judge[View]], view: View) -> list[Asking]:
+    """Ask each of these rules."""
+    return [Asking(judge, view, judge(view)) for judge in judges]
+
+
+def found_by(asked: Iterable[Asking]) -> list[Reason]:
+    """Give what was found, in the order of asking."""
+    return [asking.found for asking in asked if asking.found is not None]
 
 
 def worst_first(reasons: list[Reason]) -> tuple[Reason, ...]:

@@ -86,13 +86,12 @@ def asked(turn: Turn, event: Asked) -> None:
 def judged(turn: Turn, command: Command, session: Session | None, *, channel: int = 0, rise_ua: int = 0) -> bool:
     """Ask every gate rule that this verb calls for; refuse with all that speak. Tells whether the wish may go on."""
     g = Gate(turn.station, command, session, turn.now, channel, rise_ua)
-    rules = list(WISH_RULES)
+    reasons = turn.ask(WISH_RULES, g)
     flows = command.verb in (V.PREPARE, V.ARM, V.START, V.RESUME) or rise_ua > 0
     if flows or command.verb is V.CHECK:
-        rules += SESSION_RULES
+        reasons += turn.ask(SESSION_RULES, g)
     if flows:
-        rules += ENERGISE_RULES
-    reasons = [found for judge in rules if (found := judge(g)) is not None]
+        reasons += turn.ask(ENERGISE_RULES, g)
     device = turn.station.device
     if flows and session is not None and device is not None:
         for setting in session.settings:
@@ -104,12 +103,11 @@ def judged(turn: Turn, command: Command, session: Session | None, *, channel: in
                 device.caps,
                 turn.now.wall_ms,
             )
-            reasons += [found for judge in FIT_RULES + PULSE if (found := judge(lane)) is not None]
+            reasons += turn.ask(FIT_RULES + PULSE, lane)
             reading = next((r for r in session.readings if r.channel == setting.plan.channel), None)
             skin = Skin(setting, reading, session.limits, device.caps, session.rx, turn.now.mono_ms)
             checked = command.verb in (V.ARM, V.START, V.RESUME)
-            skin_rules = BLIND_RULES + SKIN_RULES if checked else BLIND_RULES
-            reasons += [found for judge_skin in skin_rules if (found := judge_skin(skin)) is not None]
+            reasons += turn.ask(BLIND_RULES + SKIN_RULES if checked else BLIND_RULES, skin)
     if reasons:
         turn.refuse(command, *reasons)
     return not reasons

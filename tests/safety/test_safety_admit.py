@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rig import WALL_MS, Adjust, ArmSession, Check, Phase, Rig, plan, record, rx
 
-from safety.admit import admit
+from safety.admit import admit, weighed
 from safety.effects import Arm, ChannelRequest, PermitRequest
 from safety.history import History, Record
 from safety.prescription import Dose
@@ -163,3 +163,19 @@ def test_a_request_says_all_that_the_ledger_asks():
     )  # fmt: skip
     assert (asked.patient, asked.rx, asked.rx_digest, asked.on_time_ms) == ("p-1", "rx-1@1", "d1", 12_000)
     assert asked.session == asked.permit.session
+
+
+def test_every_ledger_rule_is_weighed_for_every_channel_and_found_what_admit_says():
+    asked = request(channels=(channel := request().channels[0], replace(channel, channel=2)))
+    weights = weighed(WILD, asked, WALL_MS)
+    assert [each.judge for each in weights] == [ledger.l09, *ledger.LEDGER, *ledger.LEDGER]
+    assert tuple(each.found for each in weights if each.found) == admit(WILD, asked, WALL_MS)
+    assert [each.view for each in weights[1:]] == [
+        ledger.past(WILD, asked, one, WALL_MS) for one in asked.channels for _ in ledger.LEDGER
+    ]
+
+
+def test_a_strangers_history_and_a_test_pulse_weigh_nothing_else():
+    stranger = replace(history(), patient="p-2")
+    assert [each.judge for each in weighed(stranger, request(), WALL_MS)] == [ledger.l09]
+    assert weighed(WILD, request(probe=True), WALL_MS) == ()

@@ -28,7 +28,7 @@ from rig import (
 )
 
 from safety import machine
-from safety.effects import Arm, Ask, Commit, Drive, Effect, Feed, Note, Probe, Silence, Tell
+from safety.effects import Answer, Arm, Ask, Commit, Drive, Effect, Feed, Note, Probe, Silence, Tell
 from safety.messages import (
     Asked,
     Committed,
@@ -434,3 +434,24 @@ def test_a_session_without_a_permit_or_a_station_without_a_session_drives_nothin
     machine.insist(idle)
     machine.give_up(idle)
     assert idle.effects == []
+
+
+@pytest.mark.rule("X4")
+@pytest.mark.parametrize("wish", [Adjust(1, 1_000), Adjust(1, 2_000_000), Pause(), Stop(), Start(), Claim()])
+def test_an_explanation_is_the_step_itself_and_names_every_rule_that_was_asked(wish: object):
+    rig = standing(Phase.RUNNING)
+    event = Asked(rig.command(wish))
+    done, asked = machine.explained(rig.station, event, rig.now)
+    assert done == machine.step(rig.station, event, rig.now)
+    answers = [e.message for e in done.effects if isinstance(e, Tell) and isinstance(e.message, Answer)]
+    assert [each.found for each in asked if each.found] == [r for a in answers for r in a.reasons if r.rule]
+    assert [each.judge(each.view) for each in asked] == [each.found for each in asked]
+
+
+def test_an_explained_rise_shows_the_rules_of_wish_session_pulse_and_skin():
+    rig = standing(Phase.RUNNING)
+    _, asked = machine.explained(rig.station, Asked(rig.command(Adjust(1, 1_000))), rig.now)
+    assert {"g01", "g02", "g08", "g16", "g18", "g21", "g23", "g23_fit", "g27", "g28", "g29"} <= {
+        each.judge.__name__ for each in asked
+    }
+    assert {"Gate", "Lane", "Skin"} == {type(each.view).__name__ for each in asked}
