@@ -1,4 +1,4 @@
-"""What the code of safety/ says about its rules: read from its syntax, so that it cannot differ from what runs."""
+"""What the code says about its rules: read from its syntax, so that it cannot differ from what runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Said(NamedTuple):
 
 
 class Code(NamedTuple):
-    """All that safety/ says: reasons by rule, limits by the rule whose function reads them, limits read anywhere."""
+    """All that the code says: reasons by rule, limits by the rule whose function reads them, limits read anywhere."""
 
     said: tuple[Said, ...]
     limits: dict[str, frozenset[str]]
@@ -102,5 +102,6 @@ def reached(function: ast.FunctionDef, named: dict[str, ast.FunctionDef]) -> fro
 
 
 def shipped() -> Code:
-    """Read safety/."""
-    return read([path.read_text(encoding="utf-8") for path in sorted((ROOT / "safety").rglob("*.py"))])
+    """Read safety/, and controller/, whose ledger speaks for X10."""
+    paths = [path for room in ("safety", "controller") for path in sorted((ROOT / room).rglob("*.py"))]
+    return read([path.read_text(encoding="utf-8") for path in paths])

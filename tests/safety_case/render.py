@@ -231,6 +231,8 @@ def figures_of(reason: Reason) -> str:
         return ""
     if reason.unit == "ms" and min(reason.asked, reason.allowed) > 10**11:  # two moments, not two spans
         return f": {human(abs(reason.asked - reason.allowed), 'ms')} past"
+    if reason.unit == "ms" and not reason.allowed:
+        return f": {human(reason.asked, 'ms')}"
     return f": found {human(reason.asked, reason.unit)}, limit {human(reason.allowed, reason.unit)}"
 
 

@@ -3,8 +3,7 @@
 from typing import Final
 
 from tests.safety_case.page import Page
-from tests.safety_case.prose import gate, ledger, monitor, pulse, skin, structure
+from tests.safety_case.prose import care, course, gate, ledger, monitor, patient, pulse, skin, structure
 
-PAGES: Final[dict[str, Page]] = {
-    page.id: page for room in (gate, pulse, skin, monitor, ledger, structure) for page in room.PAGES
-}
+ROOMS = (gate, patient, pulse, skin, monitor, care, ledger, course, structure)
+PAGES: Final[dict[str, Page]] = {page.id: page for room in ROOMS for page in room.PAGES if page.examples}

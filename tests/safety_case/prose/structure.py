@@ -1,11 +1,19 @@
 """Pages of the structural rules: X1 to X12. Their examples are what the construction itself gives."""
 
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from rig import SHIPPED_NMES, ClearLatch, Modality, Rig, Start
 
+from controller.store.dose import Ledger
+from safety.admit import admit
+from safety.effects import ChannelRequest, Settlement
 from safety.limits import LimitError, meet, site_limits
 from safety.messages import Booted
+from safety.prescription import Dose
 from safety.units import ceil_div
-from tests.safety_case.bedside import bent, plan, rig_of, rx, said
+from tests.safety_case.bedside import WALL_MS, asking, bent, first, plan, rig_of, rx, said
 from tests.safety_case.figures import named
 from tests.safety_case.page import Outcome, Page, example
 
@@ -84,6 +92,22 @@ def recorded() -> str:
     (opening,), permits = rig.notes("open"), rig.notes("permit")
     ceiling = named("amplitude_ua", permits[-1].limits.amplitude_ua)
     return f"opened under policy `{opening.policy}`; its last permit holds every limit, such as at most {ceiling}"
+
+
+def both(*, ended: bool) -> Outcome:
+    """Two controllers ask the ledger for one patient, each on a device of its own."""
+
+    async def ask(folder: Path) -> Outcome:
+        ledger = Ledger(folder / "ledger.db", admit, may_create=True)
+        reserve = (ChannelRequest(channel=1, site="right-calf", pair="b", reserve=Dose(nc=1)),)
+        await ledger.reserve("stim-1", asking(session="s-1", channels=reserve), WALL_MS, 60_000)
+        if ended:
+            await ledger.settle(Settlement(session="s-1", evidence="readback", charged=((1, Dose()),)), WALL_MS)
+        done = await ledger.reserve("stim-2", asking(session="s-2", channels=reserve), WALL_MS, 60_000)
+        return first(done.reasons, "X10") or f"permitted, with token {done.token}"
+
+    with TemporaryDirectory() as folder:
+        return asyncio.run(ask(Path(folder)))
 
 
 PAGES = (
@@ -169,6 +193,20 @@ PAGES = (
         "timer or thread runs beside the core that could do it instead.",
         check="every frame that energises carries a grant of one step of the core",
         examples=(example("The core is frozen for {ms}", frozen, ms=500),),
+    ),
+    Page(
+        "X10",
+        guards="Two controllers that treat one patient, or drive one device, at the same time would add up to what "
+        "neither of them set.",
+        check="the ledger gives a session its patient and its device together, for a time; a token that only rises "
+        "tells the newer from the older; each "
+        "journal and each line has one owner, and a second is turned away",
+        examples=(
+            example("Another service treats this patient until a minute from now", lambda: both(ended=False)),
+            example("That session has ended and is settled", lambda: both(ended=True)),
+        ),
+        note="A session whose token is no longer the newest, or whose time has run out, stops by itself: "
+        "M34.",
     ),
     Page(
         "X11",
