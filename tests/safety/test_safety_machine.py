@@ -448,6 +448,7 @@ def test_an_explanation_is_the_step_itself_and_names_every_rule_that_was_asked(w
     assert [each.judge(each.view) for each in asked] == [each.found for each in asked]
 
 
+@pytest.mark.rule("X4")
 def test_an_explained_rise_shows_the_rules_of_wish_session_pulse_and_skin():
     rig = standing(Phase.RUNNING)
     _, asked = machine.explained(rig.station, Asked(rig.command(Adjust(1, 1_000))), rig.now)
