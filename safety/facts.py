@@ -22,7 +22,7 @@ from safety.messages import (
 )
 from safety.permits import arm_device, probe_train, record
 from safety.rules import line, monitor
-from safety.rules.gate import g20
+from safety.rules.skin import g20
 from safety.rules.views import Look, Noise, Skin, Word
 from safety.state import Device, Phase, Purpose, Reading, Session, Stopping, Waiting
 from safety.turn import ENERGISED, Turn

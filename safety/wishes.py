@@ -22,7 +22,7 @@ from safety.messages import (
 )
 from safety.permits import PROBES, arm_device, permit_request, probe_train, record, therapy_permit, wait
 from safety.prescription import Dose, Prescription
-from safety.rules import gate
+from safety.rules import gate, pulse, skin, wish
 from safety.rules.tick import PULSE
 from safety.rules.views import Gate, Lane, Skin
 from safety.state import FRESH, Course, Holder, Phase, Purpose, Session, Setting
@@ -52,12 +52,12 @@ UNCLAIMED = frozenset({V.CLAIM, V.STOP, V.PAUSE})
 BUSY_OK = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.STOP, V.PAUSE, V.CLEAR})
 """Wishes that are heard while another is on its way; so is an adjustment that lowers."""
 
-WISH_RULES = (gate.g01, gate.g02)
+WISH_RULES = (wish.g01, wish.g02)
 SESSION_RULES = (gate.g23, gate.g27)
 ENERGISE_RULES = (gate.g04, gate.g17, gate.g18, gate.g28, gate.m19_rest)
-SKIN_RULES = (gate.g20,)
-BLIND_RULES = (gate.g29, gate.g21)
-FIT_RULES = (gate.g23_fit,)
+SKIN_RULES = (skin.g20,)
+BLIND_RULES = (skin.g29, skin.g21)
+FIT_RULES = (pulse.g23_fit,)
 
 
 def asked(turn: Turn, event: Asked) -> None:

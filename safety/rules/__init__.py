@@ -1,4 +1,5 @@
-"""The rules of the safety reference.
+"""The rules of the safety reference, one small pure function each, and their register.
 
-One small pure function each (gate.py, ledger.py, and those that monitor.py lists), and their register.
+wish.py, gate.py, pulse.py and skin.py before current may flow, those that monitor.py lists while it may, ledger.py over
+all of a patient's sessions.
 """

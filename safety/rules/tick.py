@@ -2,7 +2,7 @@
 
 from safety.dose import SLACK_MS, near_ms
 from safety.limits import Modality
-from safety.rules.gate import g08, g09, g10, g11, g12, g13, g14, g15, g16
+from safety.rules.pulse import g08, g09, g10, g11, g12, g13, g14, g15, g16
 from safety.rules.views import Lane, Watch
 from safety.units import ceil_div
 from safety.verdict import Reason, Severity

@@ -29,6 +29,7 @@ from safety.limits import site_limits
 from safety.messages import ArmSession, Claim, DeviceState, Expect, Latch, Now, Pause, Prepare, Release, Renew, Resume
 from safety.rules import gate
 from safety.rules.views import Gate
+from safety.rules.wish import g01, g02
 from safety.state import Hold, Phase, Stopping
 from safety.verdict import Clear, Reason, Scope, Severity
 
@@ -77,7 +78,7 @@ def limited(view: Gate, **changes: int) -> Gate:
     ],
 )  # fmt: skip
 def test_g01_an_adjustment_is_a_whole_number_in_range_and_not_zero(delta_ua: int, is_refused: bool):
-    found = gate.g01(at(Adjust(1, delta_ua)))
+    found = g01(at(Adjust(1, delta_ua)))
     assert found == (refuse("G01", "CMD.SCHEMA", 0, 0, 200_000, "uA") if is_refused else None)
 
 
@@ -86,31 +87,31 @@ def test_g01_an_adjustment_is_a_whole_number_in_range_and_not_zero(delta_ua: int
 @pytest.mark.parametrize("number", [0, 2, 8, 9, -1, True, 1.0, "1", None])
 def test_g01_a_channel_belongs_to_the_session(number: int):
     wrong = refuse("G01", "CMD.SCHEMA", 0, 0, 0, "channel")
-    assert gate.g01(at(Adjust(number, -1))) == wrong
-    assert gate.g01(at(Check((1, number)))) == wrong
-    assert gate.g01(at(Adjust(1, -1))) is None
-    assert gate.g01(at(Check((1,)))) is None
-    assert gate.g01(at(Check(()))) is None
+    assert g01(at(Adjust(number, -1))) == wrong
+    assert g01(at(Check((1, number)))) == wrong
+    assert g01(at(Adjust(1, -1))) is None
+    assert g01(at(Check((1,)))) is None
+    assert g01(at(Check(()))) is None
 
 
 @pytest.mark.rule("G01")
 def test_g01_without_a_session_no_channel_is_known():
-    assert gate.g01(at(Check((1,)), session=None)) == refuse("G01", "CMD.SCHEMA", 0, 0, 0, "channel")
-    assert gate.g01(at(Check(()), session=None)) is None
+    assert g01(at(Check((1,)), session=None)) == refuse("G01", "CMD.SCHEMA", 0, 0, 0, "channel")
+    assert g01(at(Check(()), session=None)) is None
 
 
 @pytest.mark.rule("G01")
 @pytest.mark.parametrize(("words", "is_refused"), [("", True), (" \t\n", True), (".", False), ("pad replaced", False)])
 def test_g01_a_clear_says_why(words: str, is_refused: bool):
-    assert gate.g01(at(ClearLatch(1, words))) == (refuse("G01", "CMD.SCHEMA") if is_refused else None)
+    assert g01(at(ClearLatch(1, words))) == (refuse("G01", "CMD.SCHEMA") if is_refused else None)
 
 
 @pytest.mark.rule("G01")
 @pytest.mark.parametrize(
-    "wish", [Claim(), Renew(), Release(), ArmSession(), Start(), Pause(), Resume(), Prepare(None, "", "")]
+    "asked", [Claim(), Renew(), Release(), ArmSession(), Start(), Pause(), Resume(), Prepare(None, "", "")]
 )
-def test_g01_has_nothing_to_say_about_wishes_without_numbers(wish: object):
-    assert gate.g01(at(wish)) is None
+def test_g01_has_nothing_to_say_about_wishes_without_numbers(asked: object):
+    assert g01(at(asked)) is None
 
 
 # G02
@@ -123,8 +124,8 @@ def sent(view: Gate, **changes: object) -> Gate:
 @pytest.mark.rule("G02")
 @pytest.mark.hazard("H24")
 def test_g02_a_retained_wish_is_refused():
-    assert gate.g02(sent(at(), retained=False)) is None
-    assert gate.g02(sent(at(), retained=True)) == refuse("G02", "CMD.RETAINED")
+    assert g02(sent(at(), retained=False)) is None
+    assert g02(sent(at(), retained=True)) == refuse("G02", "CMD.RETAINED")
 
 
 @pytest.mark.rule("G02")
@@ -139,7 +140,7 @@ def test_g02_a_retained_wish_is_refused():
 def test_g02_a_wish_is_neither_old_nor_from_the_future(age_ms: int, code: str | None, asked: int, allowed: int):
     view = at()
     now_ms = view.now.wall_ms
-    found = gate.g02(sent(view, issued_wall_ms=now_ms - age_ms, expires_wall_ms=now_ms + 10_000))
+    found = g02(sent(view, issued_wall_ms=now_ms - age_ms, expires_wall_ms=now_ms + 10_000))
     assert found == (refuse("G02", code, 0, asked, allowed, "ms") if code else None)
 
 
@@ -148,7 +149,7 @@ def test_g02_a_wish_is_neither_old_nor_from_the_future(age_ms: int, code: str | 
 @pytest.mark.parametrize(("late_ms", "is_refused"), [(-1, False), (0, False), (1, True)])
 def test_g02_a_wish_dies_when_its_sender_said(late_ms: int, is_refused: bool):
     view = at()
-    found = gate.g02(sent(view, expires_wall_ms=view.now.wall_ms - late_ms))
+    found = g02(sent(view, expires_wall_ms=view.now.wall_ms - late_ms))
     assert found == (refuse("G02", "CMD.EXPIRED", 0, 1, 0, "ms") if is_refused else None)
 
 
@@ -168,8 +169,8 @@ def test_g02_where_current_would_flow_the_sender_says_what_it_saw(
 ):
     view = at(wish, rise_ua=rise_ua)
     silent = sent(view, expect=replace(view.command.expect, **{name: None}))
-    assert gate.g02(view) is None
-    assert gate.g02(silent) == (refuse("G02", "CMD.PRECONDITION") if is_needed else None)
+    assert g02(view) is None
+    assert g02(silent) == (refuse("G02", "CMD.PRECONDITION") if is_needed else None)
 
 
 @pytest.mark.rule("G02")
@@ -181,9 +182,9 @@ def test_g02_what_the_sender_saw_is_the_present_state(wish: object):
     seen = view.command.expect
     assert seen == Expect(boot_id="b1", session_id=session_id, state_version=version)
     for wrong in (replace(seen, boot_id="b0"), replace(seen, session_id="s-x"), replace(seen, session_id="")):
-        assert gate.g02(sent(view, expect=wrong)) == refuse("G02", "CMD.PRECONDITION")
+        assert g02(sent(view, expect=wrong)) == refuse("G02", "CMD.PRECONDITION")
     for other in (version - 1, version + 1, 0):
-        assert gate.g02(sent(view, expect=replace(seen, state_version=other))) == refuse(
+        assert g02(sent(view, expect=replace(seen, state_version=other))) == refuse(
             "G02", "CMD.PRECONDITION", 0, other, version, "state version"
         )
 
@@ -192,8 +193,8 @@ def test_g02_what_the_sender_saw_is_the_present_state(wish: object):
 def test_g02_without_a_session_the_sender_expects_none():
     view = at(Claim())
     idle = view._replace(station=view.station._replace(session=None), session=None)
-    assert gate.g02(sent(idle, expect=Expect(session_id=""))) is None
-    assert gate.g02(sent(idle, expect=Expect(session_id="s-dev1-b1-1"))) == refuse("G02", "CMD.PRECONDITION")
+    assert g02(sent(idle, expect=Expect(session_id=""))) is None
+    assert g02(sent(idle, expect=Expect(session_id="s-dev1-b1-1"))) == refuse("G02", "CMD.PRECONDITION")
 
 
 # G04
@@ -579,5 +580,5 @@ def test_m19_a_muscle_that_was_never_tired_need_not_rest_however_young_the_boot(
 
 @pytest.mark.hazard("H49")
 def test_the_rig_of_these_tests_is_quiet_everywhere():
-    rules = (gate.g01, gate.g02, gate.g04, gate.g17, gate.g18, gate.g23, gate.g27, gate.g28, gate.m19_rest)
+    rules = (g01, g02, gate.g04, gate.g17, gate.g18, gate.g23, gate.g27, gate.g28, gate.m19_rest)
     assert [rule(at()) for rule in rules] == [None] * 9

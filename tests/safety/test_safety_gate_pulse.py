@@ -1,4 +1,4 @@
-"""safety/rules/gate.py: the pulse rules G08 to G16 at each boundary and beside it, with the whole reason."""
+"""safety/rules/pulse.py: the pulse rules G08 to G16 at each boundary and beside it, with the whole reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rig import (
 )
 
 from safety.limits import site_limits
-from safety.rules import gate
+from safety.rules import pulse
 from safety.rules.tick import PULSE
 from safety.rules.views import Lane
 from safety.verdict import Reason, Severity
@@ -71,66 +71,66 @@ def calibrated(**changes: object) -> Calibration:
 
 PULSE_EDGES = [
     # rule, limits, the train at the edge, what changes by one to pass it, the reason
-    (gate.g08, NMES, {"ua": 80_000}, ("ua", 1), ("G08", "LIM.CURRENT", 80_001, 80_000, "uA")),
-    (gate.g08, HARDEST, {"ua": 100_000}, ("ua", 1), ("G08", "LIM.CURRENT", 100_001, 100_000, "uA")),
-    (gate.g08, NMES, {"ua": 1}, ("ua", -1), ("G08", "LIM.CURRENT", 0, 80_000, "uA")),
-    (gate.g09, NMES, {"width_us": 400}, ("width_us", 1), ("G09", "LIM.PULSE_WIDTH", 401, 400, "us")),
-    (gate.g09, HARDEST, {"width_us": 500}, ("width_us", 1), ("G09", "LIM.PULSE_WIDTH", 501, 500, "us")),
-    (gate.g09, NMES, {"width_us": 50}, ("width_us", -1), ("G09", "LIM.PULSE_WIDTH", 49, 50, "us")),
-    (gate.g09, HARDEST, {"width_us": 50}, ("width_us", -1), ("G09", "LIM.PULSE_WIDTH", 49, 50, "us")),
-    (gate.g10, NMES, {"period_us": 12_500}, ("period_us", -1), ("G10", "LIM.FREQUENCY", 12_499, 12_500, "us")),
-    (gate.g10, TENS, {"period_us": 8_334}, ("period_us", -1), ("G10", "LIM.FREQUENCY", 8_333, 8_334, "us")),
-    (gate.g10, HARDEST, {"period_us": 8_334}, ("period_us", -1), ("G10", "LIM.FREQUENCY", 8_333, 8_334, "us")),
-    (gate.g10, NMES, {"period_us": 1_000_000}, ("period_us", 1), ("G10", "LIM.FREQUENCY", 1_000_001, 1_000_000, "us")),
+    (pulse.g08, NMES, {"ua": 80_000}, ("ua", 1), ("G08", "LIM.CURRENT", 80_001, 80_000, "uA")),
+    (pulse.g08, HARDEST, {"ua": 100_000}, ("ua", 1), ("G08", "LIM.CURRENT", 100_001, 100_000, "uA")),
+    (pulse.g08, NMES, {"ua": 1}, ("ua", -1), ("G08", "LIM.CURRENT", 0, 80_000, "uA")),
+    (pulse.g09, NMES, {"width_us": 400}, ("width_us", 1), ("G09", "LIM.PULSE_WIDTH", 401, 400, "us")),
+    (pulse.g09, HARDEST, {"width_us": 500}, ("width_us", 1), ("G09", "LIM.PULSE_WIDTH", 501, 500, "us")),
+    (pulse.g09, NMES, {"width_us": 50}, ("width_us", -1), ("G09", "LIM.PULSE_WIDTH", 49, 50, "us")),
+    (pulse.g09, HARDEST, {"width_us": 50}, ("width_us", -1), ("G09", "LIM.PULSE_WIDTH", 49, 50, "us")),
+    (pulse.g10, NMES, {"period_us": 12_500}, ("period_us", -1), ("G10", "LIM.FREQUENCY", 12_499, 12_500, "us")),
+    (pulse.g10, TENS, {"period_us": 8_334}, ("period_us", -1), ("G10", "LIM.FREQUENCY", 8_333, 8_334, "us")),
+    (pulse.g10, HARDEST, {"period_us": 8_334}, ("period_us", -1), ("G10", "LIM.FREQUENCY", 8_333, 8_334, "us")),
+    (pulse.g10, NMES, {"period_us": 1_000_000}, ("period_us", 1), ("G10", "LIM.FREQUENCY", 1_000_001, 1_000_000, "us")),
     (
-        gate.g10, HARDEST, {"period_us": 1_000_000}, ("period_us", 1),
+        pulse.g10, HARDEST, {"period_us": 1_000_000}, ("period_us", 1),
         ("G10", "LIM.FREQUENCY", 1_000_001, 1_000_000, "us"),
     ),
-    (gate.g11, NMES, {"ua": 75_000, "width_us": 400}, ("ua", 1), ("G11", "LIM.CHARGE", 30_001, 30_000, "nC")),
-    (gate.g11, HARDEST, {"ua": 100_000, "width_us": 500}, ("ua", 1), ("G11", "LIM.CHARGE", 50_001, 50_000, "nC")),
+    (pulse.g11, NMES, {"ua": 75_000, "width_us": 400}, ("ua", 1), ("G11", "LIM.CHARGE", 30_001, 30_000, "nC")),
+    (pulse.g11, HARDEST, {"ua": 100_000, "width_us": 500}, ("ua", 1), ("G11", "LIM.CHARGE", 50_001, 50_000, "nC")),
     (
-        gate.g12, NMES, {"ua": 100_000, "width_us": 400, "period_us": 20_000}, ("ua", 1),
+        pulse.g12, NMES, {"ua": 100_000, "width_us": 400, "period_us": 20_000}, ("ua", 1),
         ("G12", "LIM.RMS", 20_001, 20_000, "uA"),
     ),
     (
-        gate.g12, HARDEST, {"ua": 145_000, "width_us": 500, "period_us": 8_410}, ("period_us", -1),
+        pulse.g12, HARDEST, {"ua": 145_000, "width_us": 500, "period_us": 8_410}, ("period_us", -1),
         ("G12", "LIM.RMS", 50_003, 50_000, "uA"),
     ),
     (
-        gate.g13, NMES, {"ua": 125_000, "width_us": 400, "period_us": 20_000}, ("ua", 1),
+        pulse.g13, NMES, {"ua": 125_000, "width_us": 400, "period_us": 20_000}, ("ua", 1),
         ("G13", "LIM.CHARGE_DENSITY", 1_001, 1_000, "uA/cm2"),
     ),
     (
-        gate.g13, HARDEST, {"ua": 125_000, "width_us": 400, "period_us": 20_000, "area_mm2": 1_250}, ("area_mm2", -1),
+        pulse.g13, HARDEST, {"ua": 125_000, "width_us": 400, "period_us": 20_000, "area_mm2": 1_250}, ("area_mm2", -1),
         ("G13", "LIM.CHARGE_DENSITY", 2_002, 2_000, "uA/cm2"),
     ),
     (
-        gate.g14, NMES, {"ua": 250_000, "width_us": 400, "period_us": 20_000}, ("ua", 1),
+        pulse.g14, NMES, {"ua": 250_000, "width_us": 400, "period_us": 20_000}, ("ua", 1),
         ("G14", "LIM.POWER", 50_001, 50_000, "uW/cm2"),
     ),
     (
-        gate.g14, HARDEST, {"ua": 250_000, "width_us": 400, "period_us": 20_000, "area_mm2": 500}, ("area_mm2", -1),
+        pulse.g14, HARDEST, {"ua": 250_000, "width_us": 400, "period_us": 20_000, "area_mm2": 500}, ("area_mm2", -1),
         ("G14", "LIM.POWER", 250_502, 250_000, "uW/cm2"),
     ),
-    (gate.g15, NMES, {"ua": 100_000, "width_us": 500}, ("ua", 1), ("G15", "LIM.ENERGY", 5_001, 5_000, "uJ")),
+    (pulse.g15, NMES, {"ua": 100_000, "width_us": 500}, ("ua", 1), ("G15", "LIM.ENERGY", 5_001, 5_000, "uJ")),
     (
-        gate.g15, HARDEST, {"ua": 200_000, "width_us": 500}, ("width_us", 1),
+        pulse.g15, HARDEST, {"ua": 200_000, "width_us": 500}, ("width_us", 1),
         ("G15", "LIM.ENERGY", 20_040, 20_000, "uJ"),
     ),
     (
-        gate.g16, NMES, {"mismatch_ppm": 10_000}, ("mismatch_ppm", 1),
+        pulse.g16, NMES, {"mismatch_ppm": 10_000}, ("mismatch_ppm", 1),
         ("G16", "LIM.CHARGE_BALANCE", 10_001, 10_000, "ppm"),
     ),
     (
-        gate.g16, HARDEST, {"mismatch_ppm": 20_000}, ("mismatch_ppm", 1),
+        pulse.g16, HARDEST, {"mismatch_ppm": 20_000}, ("mismatch_ppm", 1),
         ("G16", "LIM.CHARGE_BALANCE", 20_001, 20_000, "ppm"),
     ),
     (
-        gate.g16, NMES, {"ua": 100_000, "width_us": 400, "period_us": 8_000, "mismatch_ppm": 10_000}, ("ua", 1),
+        pulse.g16, NMES, {"ua": 100_000, "width_us": 400, "period_us": 8_000, "mismatch_ppm": 10_000}, ("ua", 1),
         ("G16", "LIM.CHARGE_BALANCE", 51, 50, "uA"),
     ),
     (
-        gate.g16, HARDEST, {"ua": 100_000, "width_us": 500, "period_us": 10_000, "mismatch_ppm": 20_000},
+        pulse.g16, HARDEST, {"ua": 100_000, "width_us": 500, "period_us": 10_000, "mismatch_ppm": 20_000},
         ("period_us", -1), ("G16", "LIM.CHARGE_BALANCE", 101, 100, "uA"),
     ),
 ]  # fmt: skip
@@ -169,14 +169,14 @@ def test_a_pulse_rule_at_its_edge(
 @pytest.mark.parametrize(
     ("rule", "changes", "asked"),
     [
-        (gate.g11, {"ua": 90_000, "width_us": 400}, 36_000),
-        (gate.g12, {"ua": 150_000, "width_us": 400, "period_us": 20_000}, 30_000),
-        (gate.g13, {"ua": 187_500, "width_us": 400, "period_us": 20_000}, 1_500),
-        (gate.g13, {"ua": 187_500, "width_us": 400, "period_us": 20_000, "area_mm2": 1_250}, 3_000),
-        (gate.g14, {"ua": 500_000, "width_us": 400, "period_us": 20_000}, 200_000),
-        (gate.g14, {"ua": 250_000, "width_us": 400, "period_us": 20_000, "area_mm2": 500}, 250_000),
-        (gate.g15, {"ua": 200_000, "width_us": 500}, 20_000),
-        (gate.g16, {"ua": 100_000, "width_us": 400, "period_us": 5_000}, 80),
+        (pulse.g11, {"ua": 90_000, "width_us": 400}, 36_000),
+        (pulse.g12, {"ua": 150_000, "width_us": 400, "period_us": 20_000}, 30_000),
+        (pulse.g13, {"ua": 187_500, "width_us": 400, "period_us": 20_000}, 1_500),
+        (pulse.g13, {"ua": 187_500, "width_us": 400, "period_us": 20_000, "area_mm2": 1_250}, 3_000),
+        (pulse.g14, {"ua": 500_000, "width_us": 400, "period_us": 20_000}, 200_000),
+        (pulse.g14, {"ua": 250_000, "width_us": 400, "period_us": 20_000, "area_mm2": 500}, 250_000),
+        (pulse.g15, {"ua": 200_000, "width_us": 500}, 20_000),
+        (pulse.g16, {"ua": 100_000, "width_us": 400, "period_us": 5_000}, 80),
     ],
 )
 def test_a_refusal_says_what_was_asked(rule: Callable[[Lane], Reason | None], changes: dict[str, int], asked: int):
@@ -243,10 +243,10 @@ def test_g08_the_cap_of_each_class(modality: str, sensation: str, calibration: C
     class_ua = {"S0": 80_000, "S1": 50_000, "S2": 30_000}[sensation]
     limits = replace(NMES if modality == "nmes" else TENS, amplitude_ua=class_ua)
     view = lane(limits, calibration=calibration, programme=shape, sensation=Sensation(sensation))
-    assert gate.cap_ua(view) == cap
+    assert pulse.cap_ua(view) == cap
     for off in (-1, 0, 1):
         ua = cap + off
-        found = gate.g08(view._replace(train=view.train._replace(ua=ua)))
+        found = pulse.g08(view._replace(train=view.train._replace(ua=ua)))
         code = "LIM.TOLERANCE" if cap < class_ua else "LIM.CURRENT"
         assert found == (None if 0 < ua <= cap else refuse("G08", code, 1, ua, cap, "uA"))
 
@@ -268,7 +268,7 @@ def test_g08_each_layer_alone_lowers_the_cap(changes: dict[str, int], cap: int):
     view = view._replace(
         caps=replace(CAPS, max_ua=figures["device"]), plan=replace(view.plan, max_ua=figures["window"])
     )
-    assert gate.cap_ua(view) == cap
+    assert pulse.cap_ua(view) == cap
 
 
 @pytest.mark.rule("G08")
@@ -287,7 +287,7 @@ def test_g08_a_calibration_of_another_week_permits_nothing_more_and_still_binds(
 ):
     shape = rx().programme if modality == "nmes" else CONTINUOUS
     calibration = calibrated(at_wall_ms=WALL_MS - age_ms, maximal_ua=maximal_ua)
-    assert gate.cap_ua(lane(calibration=calibration, programme=shape, sensation=Sensation(sensation))) == cap
+    assert pulse.cap_ua(lane(calibration=calibration, programme=shape, sensation=Sensation(sensation))) == cap
 
 
 @pytest.mark.rule("G08")
@@ -304,7 +304,7 @@ def test_g08_a_calibration_of_another_week_permits_nothing_more_and_still_binds(
 )
 def test_g08_a_calibration_counts_for_seven_days(age_ms: int, cap: int):
     calibration = calibrated(at_wall_ms=WALL_MS - age_ms, maximal_ua=100_000)
-    assert gate.cap_ua(lane(NMES, calibration=calibration)) == cap
+    assert pulse.cap_ua(lane(NMES, calibration=calibration)) == cap
 
 
 # Whether the device can give it at all
@@ -325,13 +325,13 @@ def test_g23_the_device_can_give_the_train(field: str, edge: int, past: int, uni
     view = lane()._replace(caps=caps)
     inside = edge - (past - edge)
     for value in (inside, edge):
-        assert gate.g23_fit(view._replace(train=view.train._replace(**{field: value}))) is None
+        assert pulse.g23_fit(view._replace(train=view.train._replace(**{field: value}))) is None
     train: Train = view.train._replace(**{field: past})
-    assert gate.g23_fit(view._replace(train=train)) == refuse(
+    assert pulse.g23_fit(view._replace(train=train)) == refuse(
         "G23", "RX.DEVICE_MISMATCH", train.channel, past, edge, unit
     )
 
 
 @pytest.mark.hazard("H49")
 def test_an_ordinary_pulse_is_quiet_everywhere():
-    assert [rule(lane(NMES)) for rule in (*PULSE, gate.g23_fit)] == [None] * 10
+    assert [rule(lane(NMES)) for rule in (*PULSE, pulse.g23_fit)] == [None] * 10

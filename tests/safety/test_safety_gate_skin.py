@@ -1,4 +1,4 @@
-"""safety/rules/gate.py: the rules about the skin, G20, G21 and G29, at each boundary, with the whole reason."""
+"""safety/rules/skin.py: the rules about the skin, G20, G21 and G29, at each boundary, with the whole reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rig import (
 )
 
 from safety.limits import site_limits
-from safety.rules import gate
+from safety.rules import skin
 from safety.rules.views import Skin
 from safety.state import Reading, Setting
 from safety.verdict import Reason, Severity
@@ -31,7 +31,7 @@ def refuse(rule: str, code: str, *rest: object) -> Reason:
     return Reason(rule, Severity.REFUSE, code, *rest)  # type: ignore[arg-type]
 
 
-def skin(ohms: tuple[int, ...] = (1_500, 1_500, 1_500), age_ms: int = 0, **changes: object) -> Skin:
+def under(ohms: tuple[int, ...] = (1_500, 1_500, 1_500), age_ms: int = 0, **changes: object) -> Skin:
     channel = plan(**{name: changes.pop(name) for name in ("area_mm2", "channel") if name in changes})
     setting = Setting(channel, int(changes.pop("setpoint_ua", 20_000)), 0)  # type: ignore[call-overload]
     limits = changes.pop("limits", NMES)
@@ -81,19 +81,19 @@ def skin(ohms: tuple[int, ...] = (1_500, 1_500, 1_500), age_ms: int = 0, **chang
 def test_g20_three_test_readings_suit_the_pad(
     ohms: tuple[int, ...], limits: Limits, area_mm2: int, expected: tuple[str, int, int, str] | None
 ):
-    found = gate.g20(skin(ohms, limits=limits, area_mm2=area_mm2, channel=1))
+    found = skin.g20(under(ohms, limits=limits, area_mm2=area_mm2, channel=1))
     assert found == (refuse("G20", expected[0], 1, *expected[1:]) if expected else None)
 
 
 @pytest.mark.rule("G20")
 def test_g20_without_a_check_nothing_starts():
-    assert gate.g20(skin()._replace(reading=None)) == refuse("G20", "IMP.STALE", 1, 0, 3, "readings")
+    assert skin.g20(under()._replace(reading=None)) == refuse("G20", "IMP.STALE", 1, 0, 3, "readings")
 
 
 @pytest.mark.rule("G20")
 @pytest.mark.parametrize(("limits", "longest_ms"), [(NMES, 120_000), (HARDEST, 600_000)], ids=["shipped", "hard"])
 def test_g20_a_check_grows_old(limits: Limits, longest_ms: int):
-    assert [gate.g20(skin(age_ms=longest_ms + off, limits=limits)) for off in (-1, 0, 1)] == [
+    assert [skin.g20(under(age_ms=longest_ms + off, limits=limits)) for off in (-1, 0, 1)] == [
         None, None, refuse("G20", "IMP.STALE", 1, longest_ms + 1, longest_ms, "ms"),
     ]  # fmt: skip
 
@@ -114,24 +114,24 @@ def test_g20_a_check_grows_old(limits: Limits, longest_ms: int):
 def test_g21_the_voltage_reaches_with_room(
     setpoint_ua: int, ohm: int, limits: Limits, expected: tuple[int, int] | None
 ):
-    found = gate.g21(skin((300, ohm, 300), setpoint_ua=setpoint_ua, limits=limits))
+    found = skin.g21(under((300, ohm, 300), setpoint_ua=setpoint_ua, limits=limits))
     assert found == (refuse("G21", "LIM.HEADROOM", 1, *expected, "mV") if expected else None)
 
 
 @pytest.mark.rule("G21")
 def test_g21_a_weaker_device_reaches_less():
-    assert gate.g21(skin(setpoint_ua=40_000, compliance_mv=75_000)) is None
-    assert gate.g21(skin(setpoint_ua=40_000, compliance_mv=74_999)) == refuse(
+    assert skin.g21(under(setpoint_ua=40_000, compliance_mv=75_000)) is None
+    assert skin.g21(under(setpoint_ua=40_000, compliance_mv=74_999)) == refuse(
         "G21", "LIM.HEADROOM", 1, 60_000, 59_999, "mV"
     )
 
 
 @pytest.mark.rule("G21")
 def test_g21_has_nothing_to_say_before_the_check():
-    high = skin((60_000,), setpoint_ua=80_000)
-    assert gate.g21(high) is not None
-    assert gate.g21(high._replace(reading=None)) is None
-    assert gate.g21(high._replace(reading=Reading(1, (), 0))) is None
+    high = under((60_000,), setpoint_ua=80_000)
+    assert skin.g21(high) is not None
+    assert skin.g21(high._replace(reading=None)) is None
+    assert skin.g21(high._replace(reading=Reading(1, (), 0))) is None
 
 
 @pytest.mark.rule("G29")
@@ -156,24 +156,24 @@ def test_g21_has_nothing_to_say_before_the_check():
 def test_g29_skin_that_feels_little_needs_a_device_that_sees(
     numeric: bool, flag_ua: int | None, setpoint_ua: int, sensation: str, expected: tuple[int, int] | None
 ):
-    view = skin(
+    view = under(
         setpoint_ua=setpoint_ua,
         sensation=Sensation(sensation),
         numeric_impedance=numeric,
         electrode_flag_from_ua=flag_ua,
     )
-    assert gate.g29(view) == (refuse("G29", "IMP.BLIND", 1, *expected, "uA") if expected else None)
+    assert skin.g29(view) == (refuse("G29", "IMP.BLIND", 1, *expected, "uA") if expected else None)
 
 
 @pytest.mark.hazard("H23")
-@pytest.mark.parametrize("rule", [gate.g20, gate.g21, gate.g29])
+@pytest.mark.parametrize("rule", [skin.g20, skin.g21, skin.g29])
 def test_a_skin_rule_names_the_channel(rule: Callable[[Skin], Reason | None]):
     blind = {"numeric_impedance": False, "electrode_flag_from_ua": None, "sensation": Sensation.S2}
-    found = rule(skin((90_000,) * 3, channel=6, **blind))
+    found = rule(under((90_000,) * 3, channel=6, **blind))
     assert found is not None
     assert found.channel == 6
 
 
 @pytest.mark.hazard("H49")
 def test_an_ordinary_skin_is_quiet_everywhere():
-    assert [rule(skin()) for rule in (gate.g20, gate.g21, gate.g29)] == [None] * 3
+    assert [rule(under()) for rule in (skin.g20, skin.g21, skin.g29)] == [None] * 3

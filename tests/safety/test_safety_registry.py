@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 from safety import facts, machine, wishes
-from safety.rules import gate, heard, ledger, line, monitor, people, tick
+from safety.rules import gate, heard, ledger, line, monitor, people, pulse, skin, tick, wish
 from safety.rules.hazards import HAZARDS
 from safety.rules.registry import LOCK_SCOPE, PENDING, RULES
 from safety.verdict import Scope
@@ -54,7 +54,7 @@ def spoken(module: object) -> set[str]:
 
 @pytest.mark.hazard("H40")
 def test_what_the_rules_can_say_is_what_is_registered():
-    rooms = (gate, tick, people, heard, line, ledger, wishes, facts, machine)
+    rooms = (wish, gate, pulse, skin, tick, people, heard, line, ledger, wishes, facts, machine)
     said = {rule for room in rooms for rule in spoken(room)}
     accounting = {"L07", "L08"}  # they count, and say nothing by themselves
     not_registered = {"G03", "STOP"}  # an armed session that nobody starts; a person's own stop

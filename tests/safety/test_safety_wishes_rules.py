@@ -37,7 +37,8 @@ from safety import wishes
 from safety.effects import Tell
 from safety.messages import Latch
 from safety.prescription import Prescription
-from safety.rules import gate
+from safety.rules import gate, pulse, skin
+from safety.rules.wish import g01, g02
 from safety.state import Station
 from safety.verdict import Clear, Reason, Scope, Severity
 
@@ -199,7 +200,7 @@ def prescribing(prescription: Prescription | None = None, **caps: object) -> Cal
     return ask
 
 
-def pulse(**changes: object) -> Callable[[], tuple[Rig, Wish]]:
+def shaped(**changes: object) -> Callable[[], tuple[Rig, Wish]]:
     return prescribing(rx(plan(max_ua=200_000, calibration=STRONG, **changes)))
 
 
@@ -235,36 +236,36 @@ BLIND = {"numeric_impedance": False, "electrode_flag_from_ua": 20_001}
 SHAPE = rx().programme
 CASES = [
     Case(
-        gate.g01, "WISH_RULES", refuse("G01", "CMD.SCHEMA", 0, 0, 0, "channel"),
+        g01, "WISH_RULES", refuse("G01", "CMD.SCHEMA", 0, 0, 0, "channel"),
         lambda: (ready("check"), Check((2,))),
     ),
     Case(
-        gate.g02, "WISH_RULES", refuse("G02", "CMD.RETAINED"),
+        g02, "WISH_RULES", refuse("G02", "CMD.RETAINED"),
         lambda: (ready("arm"), ArmSession()), retained=True,
     ),
     Case(gate.g04, "ENERGISE_RULES", refuse("G04", "RX.EXPIRED", 0, WALL_MS + 10, WALL_MS + 9, "ms"), expired),
     Case(
-        gate.g08, "PULSE", refuse("G08", "LIM.TOLERANCE", 1, 60_001, 60_000, "uA"),
+        pulse.g08, "PULSE", refuse("G08", "LIM.TOLERANCE", 1, 60_001, 60_000, "uA"),
         prescribing(rx(plan(ua=60_001, max_ua=80_000, calibration=None))),
     ),
-    Case(gate.g09, "PULSE", refuse("G09", "LIM.PULSE_WIDTH", 1, 401, 400, "us"), pulse(width_us=401)),
-    Case(gate.g10, "PULSE", refuse("G10", "LIM.FREQUENCY", 1, 12_499, 12_500, "us"), pulse(period_us=12_499)),
-    Case(gate.g11, "PULSE", refuse("G11", "LIM.CHARGE", 1, 30_001, 30_000, "nC"), pulse(ua=75_001, width_us=400)),
+    Case(pulse.g09, "PULSE", refuse("G09", "LIM.PULSE_WIDTH", 1, 401, 400, "us"), shaped(width_us=401)),
+    Case(pulse.g10, "PULSE", refuse("G10", "LIM.FREQUENCY", 1, 12_499, 12_500, "us"), shaped(period_us=12_499)),
+    Case(pulse.g11, "PULSE", refuse("G11", "LIM.CHARGE", 1, 30_001, 30_000, "nC"), shaped(ua=75_001, width_us=400)),
     Case(
-        gate.g12, "PULSE", refuse("G12", "LIM.RMS", 1, 20_001, 20_000, "uA"),
-        pulse(ua=100_001, width_us=400, period_us=20_000)
+        pulse.g12, "PULSE", refuse("G12", "LIM.RMS", 1, 20_001, 20_000, "uA"),
+        shaped(ua=100_001, width_us=400, period_us=20_000)
     ),
     Case(
-        gate.g13, "PULSE", refuse("G13", "LIM.CHARGE_DENSITY", 1, 1_001, 1_000, "uA/cm2"),
-        pulse(ua=125_001, width_us=400, period_us=20_000),
+        pulse.g13, "PULSE", refuse("G13", "LIM.CHARGE_DENSITY", 1, 1_001, 1_000, "uA/cm2"),
+        shaped(ua=125_001, width_us=400, period_us=20_000),
     ),
     Case(
-        gate.g14, "PULSE", refuse("G14", "LIM.POWER", 1, 50_001, 50_000, "uW/cm2"),
-        pulse(ua=125_001, width_us=400, period_us=25_000, area_mm2=500),
+        pulse.g14, "PULSE", refuse("G14", "LIM.POWER", 1, 50_001, 50_000, "uW/cm2"),
+        shaped(ua=125_001, width_us=400, period_us=25_000, area_mm2=500),
     ),
-    Case(gate.g15, "PULSE", refuse("G15", "LIM.ENERGY", 1, 5_001, 5_000, "uJ"), pulse(ua=100_001, width_us=500)),
+    Case(pulse.g15, "PULSE", refuse("G15", "LIM.ENERGY", 1, 5_001, 5_000, "uJ"), shaped(ua=100_001, width_us=500)),
     Case(
-        gate.g16, "PULSE", refuse("G16", "LIM.CHARGE_BALANCE", 1, 10_001, 10_000, "ppm"),
+        pulse.g16, "PULSE", refuse("G16", "LIM.CHARGE_BALANCE", 1, 10_001, 10_000, "ppm"),
         prescribing(mismatch_ppm=10_001)
     ),
     Case(
@@ -275,9 +276,9 @@ CASES = [
         gate.g18, "ENERGISE_RULES", refuse("G18", "LIM.STEP", 0, 999, 1_000, "ms"),
         prescribing(rx(programme=replace(SHAPE, ramp_up_ms=999))),
     ),
-    Case(gate.g20, "SKIN_RULES", refuse("G20", "IMP.LOW", 1, 299, 300, "ohm"), arming(ohm={1: 299})),
+    Case(skin.g20, "SKIN_RULES", refuse("G20", "IMP.LOW", 1, 299, 300, "ohm"), arming(ohm={1: 299})),
     Case(
-        gate.g21, "BLIND_RULES", refuse("G21", "LIM.HEADROOM", 1, 30_000, 29_999, "mV"),
+        skin.g21, "BLIND_RULES", refuse("G21", "LIM.HEADROOM", 1, 30_000, 29_999, "mV"),
         arming(caps=replace(CAPS, compliance_mv=37_499)),
     ),
     Case(
@@ -285,7 +286,7 @@ CASES = [
         arming(identity=replace(IDENTITY, emulator=False))
     ),
     Case(
-        gate.g23_fit, "FIT_RULES", refuse("G23", "RX.DEVICE_MISMATCH", 1, 20_000, 19_999, "uA"),
+        pulse.g23_fit, "FIT_RULES", refuse("G23", "RX.DEVICE_MISMATCH", 1, 20_000, 19_999, "uA"),
         prescribing(max_ua=19_999)
     ),
     Case(gate.g27, "SESSION_RULES", refuse("G27", "FLT.LATCHED", 0, 31, 0, "latch"), latched),
@@ -294,7 +295,7 @@ CASES = [
         prescribing(rx(limits=(("session_nc", 12_812_000),))),
     ),
     Case(
-        gate.g29, "BLIND_RULES", refuse("G29", "IMP.BLIND", 1, 20_000, 20_001, "uA"),
+        skin.g29, "BLIND_RULES", refuse("G29", "IMP.BLIND", 1, 20_000, 20_001, "uA"),
         prescribing(rx(sensation=Sensation.S1), **BLIND),
     ),
     Case(gate.m19_rest, "ENERGISE_RULES", refuse("M19", "FAT.REST", 0, 239_999, 240_000, "ms"), tired),
@@ -321,7 +322,7 @@ def test_each_rule_alone_is_what_step_refuses_with(silent: pytest.MonkeyPatch, c
 @pytest.mark.parametrize("case", params())
 def test_without_any_rule_the_same_wish_is_obeyed(silent: pytest.MonkeyPatch, case: Case):
     rig, wish = case.ask()
-    if case.rule is gate.g01:
+    if case.rule is g01:
         wish = Check(())  # a channel that the session does not have cannot be probed at all
     assert rig.ask(wish, retained=case.retained).status == "succeeded"
 
