@@ -14,13 +14,14 @@ from . import clock, logs
 from .broker import Address, Broker, tls_context
 from .contract.accept import Door
 from .contract.topics import Topics
-from .desk import Desk, library, memory
+from .desk import Desk, memory
 from .devices import DRIVERS
 from .identity import BrokerStamp, read_principals
 from .inputs import StopButton
 from .journal import Journal
 from .policy import Policy
 from .recorder import Recorder
+from .records import Records
 from .settings import Settings
 from .station import Actor, Port
 from .store.clinic import Clinic
@@ -76,8 +77,8 @@ async def keep(settings: Settings) -> None:
             )
             for device in settings.device
         }
-        door = Door(topics, devices, principals, BrokerStamp(), library(clinic), memory(journal))
-        desk = Desk(door, journal, voice, actors, boot_id, clock.now)
+        door = Door(topics, devices, principals, BrokerStamp(), memory(journal))
+        desk = Desk(door, journal, voice, actors, Records(clinic, ledger), boot_id, clock.now)
         broker = Broker(address, topics, devices, instance=instance, boot_id=boot_id, handler=desk)
         outbox.publish = broker.publish
         desk.answer_orphans()

@@ -5,6 +5,7 @@ Hands on what arrives from the broker. Every message gets one outcome; a stop go
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -12,19 +13,19 @@ import structlog
 
 from safety.effects import Answer
 from safety.effects import Event as Told
-from safety.messages import Asked, Command, Event, Expect, Now, Renew, Stop
-from safety.prescription import Prescription
+from safety.messages import Asked, Command, Event, Expect, Now, Prepare, Renew, Stop
 from safety.state import Station
+from safety.verdict import Reason, Severity
 
 from .chain import JournalError
 from .contract import codes
 from .contract.accept import Accepted, Asker, Door, Inquiry, Refusal, Repeat, StopNow
 from .contract.answers import AnswerMessage
-from .contract.envelope import Arrival, RefusedError, Resolver, utc_text
+from .contract.envelope import Arrival, utc_text
 from .contract.topics import ALL
 from .identity import Ration, Seen
 from .journal import Journal
-from .store.clinic import Clinic
+from .records import Records
 from .store.tables import LedgerUnavailableError
 from .voice import Voice
 
@@ -58,9 +59,12 @@ class Desk:
         journal: Journal,
         voice: Voice,
         actors: Mapping[str, Post],
+        records: Records,
         boot_id: str,
         clock: Callable[[], Now],
     ) -> None:
+        self._records = records
+        self._looking_up: set[asyncio.Task[None]] = set()
         self._door = door
         self._journal = journal
         self._voice = voice
@@ -137,7 +141,34 @@ class Desk:
                 return
             keep = partial(self._keep, command.principal, command.id, accepted.digest)
         self._voice.expect(asker.device, asker, keep)
-        self._actors[asker.device].post(Asked(command))
+        if isinstance(command.wish, Prepare):
+            task = asyncio.create_task(self._prepare(asker.device, command, command.wish))
+            self._looking_up.add(task)
+            task.add_done_callback(self._looking_up.discard)
+        else:
+            self._actors[asker.device].post(Asked(command))
+
+    async def _prepare(self, device: str, command: Command, wish: Prepare) -> None:
+        """Look up what a wish to prepare names, then ask it; the rest of the world does not wait for that."""
+        try:
+            completed = await self._records.complete(wish, self._clock().wall_ms)
+        except LedgerUnavailableError as error:
+            log.error("records.unavailable", error=str(error))
+            self._reject(device, command, "DOSE.LEDGER_UNAVAILABLE")
+            return
+        if self._is_draining:
+            self._reject(device, command, "SYS.DRAINING")
+        else:
+            self._actors[device].post(Asked(replace(command, wish=completed)))
+
+    def _reject(self, device: str, command: Command, code: str) -> None:
+        reasons = (Reason("", Severity.REFUSE, code),)
+        answer = Answer(command=command, status="rejected", code=code, reasons=reasons)
+        self._voice.answer(device, answer, self._clock())
+
+    async def looked_up(self) -> None:
+        """Wait until everything was looked up that is wanted so far."""
+        await asyncio.gather(*self._looking_up)
 
     def _keep(self, principal: str, command_id: str, digest: str, answer: bytes) -> None:
         try:
@@ -215,19 +246,6 @@ class Desk:
             await asyncio.sleep(REPORT_S)
             for event in self._ration.report():
                 log.warning("commands.unanswered", **dict(event.details))
-
-
-def library(clinic: Clinic) -> Resolver:
-    """Give the door's prescriptions: the clinic's; while they cannot be read, the door refuses in words."""
-
-    def find(ref: str) -> Prescription | None:
-        try:
-            return clinic.get(ref)
-        except LedgerUnavailableError as error:
-            log.error("prescriptions.unavailable", error=str(error))
-            raise RefusedError("DOSE.LEDGER_UNAVAILABLE") from error
-
-    return find
 
 
 def memory(journal: Journal) -> Callable[[str, str], Seen | None]:

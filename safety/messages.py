@@ -69,8 +69,8 @@ class Prepare:
     """Open a session for a patient under a prescription; `rx` is None where the shell knows no such version.
 
     `calibrations` are the newest known of this patient, by channel; each counts where it is newer than the
-    prescription's. `pads` are the barcodes of the pads on the patient, by channel. `played_ms` is how much of the
-    programme an earlier session has played whose treatment this one continues: it goes on from there.
+    prescription's. `pads` are the barcodes of the pads on the patient, by channel. Where it `continues` a treatment
+    that was broken off, `played_ms` is how far that came (0: nothing of it is left).
     """
 
     verb: ClassVar[Verb] = Verb.PREPARE
@@ -79,6 +79,7 @@ class Prepare:
     patient: str
     calibrations: tuple[tuple[int, Calibration], ...] = ()
     pads: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    continues: bool = False
     played_ms: int = 0
 
 

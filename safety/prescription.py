@@ -143,6 +143,15 @@ class Programme:
         """Cycles in the therapy, the last broken one counted whole."""
         return ceil_div(self.therapy_ms, self.cycle_ms)
 
+    def onward_ms(self, played_ms: int) -> int:
+        """Give the played time at which a treatment that was broken off goes on: a cycle that was begun is lost."""
+        return ceil_div(played_ms, self.cycle_ms) * self.cycle_ms if self.off_ms else played_ms
+
+    @property
+    def latest_ms(self) -> int:
+        """The last played time after which something is left to go on with."""
+        return (self.cycles - 1) * self.cycle_ms if self.off_ms else self.therapy_ms - 1
+
     @property
     def plateau_ms(self) -> int:
         """All the time on the plateau in the therapy, rounded up: on-time as protocols write it, without the ramps."""

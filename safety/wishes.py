@@ -146,6 +146,9 @@ def prepare(turn: Turn, command: Command) -> None:
     if wish.rx.patient != wish.patient:
         turn.refuse(command, Reason("G04", Severity.REFUSE, "RX.PATIENT_MISMATCH"))
         return
+    if wish.continues and wish.played_ms == 0:
+        turn.refuse(command, Reason("", Severity.REFUSE, "SES.NOTHING_LEFT"))
+        return
     session = opened(turn, wish.rx, wish)
     if not judged(turn, command, session):
         return
@@ -193,7 +196,7 @@ def opened(turn: Turn, rx: Prescription, wish: Prepare) -> Session:
         settings=tuple(Setting(plan, plan.ua, 0, pads.get(plan.channel, ())) for plan in rx.channels),
         readings=(),
         permit=None,
-        course=Course(wish.played_ms, 0, 0, 0, (), 0, zeros, zeros),
+        course=Course(rx.programme.onward_ms(wish.played_ms), 0, 0, 0, (), 0, zeros, zeros),
         channels=(FRESH,) * len(rx.channels),
     )
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from controller.identity import Principal, Proof, Seen
 from safety.messages import Command, Expect, Now, Stop
 
-from .envelope import STATUS, Arrival, Body, Envelope, Fault, RefusedError, Resolver, read, utc_ms, wish_of
+from .envelope import STATUS, Arrival, Body, Envelope, Fault, RefusedError, read, utc_ms, wish_of
 from .topics import ALL, STOPS, CommandTopic, Topics, is_id
 
 
@@ -97,7 +97,6 @@ class Door:
     devices: frozenset[str]
     principals: Mapping[str, Principal]
     proof: Proof
-    prescription: Resolver
     seen: Callable[[str, str], Seen | None]
 
     def accept(self, arrival: Arrival, now: Now) -> Outcome:
@@ -129,7 +128,7 @@ class Door:
         seen = self._known(asker, digest)
         if seen:
             return Repeat(asker=asker, answer=seen.answer)
-        wish = None if envelope.verb == STATUS else wish_of(envelope.verb, body, self.prescription)
+        wish = None if envelope.verb == STATUS else wish_of(envelope.verb, body)
         if not principal.may_ask(envelope.verb, wish) or envelope.role not in {None, principal.role}:
             raise RefusedError("AUTH.ROLE")
         if not principal.may_use(where.device):

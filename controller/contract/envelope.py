@@ -4,7 +4,6 @@ It judges form only; whether a wish is obeyed, and whether it is too old, is the
 """
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
@@ -33,7 +32,6 @@ from safety.messages import (
     Verb,
     Wish,
 )
-from safety.prescription import Prescription
 
 from .topics import ID
 
@@ -49,9 +47,6 @@ STATUS = "service.status"
 EPOCH = datetime.fromtimestamp(0, UTC)
 ISO = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?Z$"
 COMMAND_ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
-
-Resolver = Callable[[str], Prescription | None]
-"""Gives the prescription of an `id@version`, or None where there is none."""
 
 
 class Arrival(NamedTuple):
@@ -172,11 +167,15 @@ class PadsBody(Wire):
 
 
 class PrepareBody(Wire):
-    """Which version of which prescription, for whom, with which pads; all are opaque references, never a name."""
+    """Which version of which prescription, for whom, with which pads; all are opaque references, never a name.
+
+    `continues` asks for what is left of a treatment that was broken off.
+    """
 
     prescription_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}@[1-9][0-9]{0,6}$")]
     patient_ref: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     pads: Annotated[list[PadsBody], Field(max_length=8)] = Field(default_factory=list)
+    continues: bool = False
 
 
 class CheckBody(Wire):
@@ -253,12 +252,12 @@ def read(payload: bytes) -> tuple[Envelope, Body]:
         raise RefusedError(error.code, error.faults, envelope.command_id) from None
 
 
-def wish_of(verb: str, body: Body, prescription: Resolver) -> Wish:
-    """Give what is wished; a prescription that nobody knows is passed on as None, for the heart to refuse."""
+def wish_of(verb: str, body: Body) -> Wish:
+    """Give what is wished; the prescription that is named is still to be looked up."""
     match body:
         case PrepareBody():
             pads = tuple((each.channel, tuple(each.barcodes)) for each in body.pads)
-            return Prepare(prescription(body.prescription_id), body.prescription_id, body.patient_ref, pads=pads)
+            return Prepare(None, body.prescription_id, body.patient_ref, pads=pads, continues=body.continues)
         case CheckBody():
             return Check(tuple(body.channels))
         case AdjustBody():

@@ -23,7 +23,7 @@ def g01(g: Gate) -> Reason | None:
         barcodes = [barcode for _, each in wish.pads for barcode in each]
         if len(set(channels)) < len(channels) or len(set(barcodes)) < len(barcodes) or not all(barcodes):
             return Reason("G01", REFUSE, "CMD.SCHEMA", 0, 0, 0, "pads")
-        longest_ms = g.session.rx.programme.therapy_ms - 1 if g.session else 0
+        longest_ms = g.session.rx.programme.latest_ms if g.session else 0
         if not is_whole(wish.played_ms, 0, longest_ms):
             return Reason("G01", REFUSE, "CMD.SCHEMA", 0, wish.played_ms, longest_ms, "ms")
     elif isinstance(wish, ClearLatch) and not wish.reason.strip():

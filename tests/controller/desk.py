@@ -44,7 +44,6 @@ class Desk:
             devices=DEVICES,
             principals=PRINCIPALS,
             proof=BrokerStamp(),
-            prescription=lambda _: None,
             seen=lambda *key: self._seen.get(key),
         )
         self.broker = Broker(address, self.topics, sorted(DEVICES), instance="desk", boot_id="b-4", handler=self)

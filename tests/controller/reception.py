@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from controller.contract.accept import Door
 from controller.contract.envelope import Arrival
-from controller.desk import Desk, library, memory
+from controller.desk import Desk, memory
 from controller.devices.native import open_native
 from controller.identity import BrokerStamp
 from controller.journal import Journal
 from controller.recorder import Recorder
+from controller.records import Records
 from controller.station import Actor, Port
 from controller.store.clinic import Clinic
 from controller.store.dose import Ledger
@@ -81,8 +82,9 @@ class Reception:
             device: Actor(config(device), boot_id, port, self.journal, self.ledger, recorder, self.voice, clock)
             for device in DEVICES
         }
-        door = Door(TOPICS, frozenset(DEVICES), PRINCIPALS, BrokerStamp(), library(self.clinic), memory(self.journal))
-        self.desk = Desk(door, self.journal, self.voice, self.actors, boot_id, self.clock)
+        door = Door(TOPICS, frozenset(DEVICES), PRINCIPALS, BrokerStamp(), memory(self.journal))
+        records = Records(self.clinic, self.ledger)
+        self.desk = Desk(door, self.journal, self.voice, self.actors, records, boot_id, self.clock)
 
     def clock(self) -> Now:
         """The time, which stands still unless a test moves it."""

@@ -10,7 +10,7 @@ import pytest
 from controller.contract.accept import Accepted, Asker, Door, Inquiry, Refusal, Repeat, digest_of
 from controller.contract.envelope import BODIES, MAX_BYTES, Arrival, utc_ms
 from controller.contract.topics import Topics, is_stop
-from controller.identity import BrokerStamp, Principal, Seen
+from controller.identity import Principal, Seen
 from safety.messages import (
     Adjust,
     ArmSession,
@@ -143,6 +143,16 @@ WISHES: list[tuple[str, Fields, Wish]] = [
     ("device.renew", {}, Renew()),
     ("device.release", {}, Release()),
     ("session.prepare", {"prescription_id": "rx-77@3", "patient_ref": "p-8c1d"}, Prepare(None, "rx-77@3", "p-8c1d")),
+    (
+        "session.prepare",
+        {
+            "prescription_id": "rx-77@3",
+            "patient_ref": "p-8c1d",
+            "pads": [{"channel": 2, "barcodes": ["(01)0401", "b"]}, {"channel": 1, "barcodes": ["c"]}],
+            "continues": True,
+        },
+        Prepare(None, "rx-77@3", "p-8c1d", pads=((2, ("(01)0401", "b")), (1, ("c",))), continues=True),
+    ),
     ("impedance.check", {}, Check(())),
     ("impedance.check", {"channels": [2, 1]}, Check((2, 1))),
     ("calibration.begin", {"channel": 3}, CalibrationBegin(3)),
@@ -192,13 +202,6 @@ def test_the_table_of_wishes_has_every_verb_but_the_stops() -> None:
             "service.status",
         }
     )
-
-
-def test_a_prescription_is_looked_up_by_its_reference() -> None:
-    asked: list[str] = []
-    here = Door(TOPICS, frozenset({"dev1"}), PRINCIPALS, BrokerStamp(), asked.append, lambda *_: None)
-    here.accept(arrival(fields("session.prepare", body={"prescription_id": "rx-77@3", "patient_ref": "p"})), NOW)
-    assert asked == ["rx-77@3"]
 
 
 def test_what_the_sender_leaves_out_is_not_made_up() -> None:
@@ -337,7 +340,7 @@ def test_a_proof_that_does_not_hold_comes_before_what_is_known_of_the_id() -> No
 
     message = arrival(fields())
     seen = Seen(digest_of(message), b"stored")
-    here = Door(TOPICS, frozenset({"dev1"}), PRINCIPALS, Doubter(), lambda _: None, lambda *_: seen)
+    here = Door(TOPICS, frozenset({"dev1"}), PRINCIPALS, Doubter(), lambda *_: seen)
     assert code_of(here.accept(message, NOW)) == "AUTH.BAD_SIGNATURE"
 
 

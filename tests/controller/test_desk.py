@@ -19,6 +19,8 @@ from controller.desk import Desk, memory
 from controller.identity import BrokerStamp
 from controller.journal import JournalFullError
 from controller.prescriptions import instantiate
+from controller.records import Records
+from controller.store.clinic import Clinic
 from controller.voice import Voice
 from safety.messages import ArmSession, Asked, Now
 from tests.controller.logbook import held
@@ -151,15 +153,38 @@ async def test_an_answer_that_cannot_be_kept_is_given_all_the_same(desk: Recepti
     assert [line["event"] for line in logged] == ["answer.not_kept"]
 
 
-async def test_prescriptions_that_cannot_be_read_are_refused_in_words(desk: Reception) -> None:
-    rx = instantiate("calf", "p-1", NOW.wall_ms)
-    desk.clinic.add(rx, NOW.wall_ms)
-    body = {"prescription_id": rx.ref, "patient_ref": "p-1"}
-    assert answers(desk.ask("session.prepare", body=body)) == [(ACK, "rejected", "SES.STATE")]
+RX = instantiate("calf", "p-1", NOW.wall_ms)
+PREPARE = {"prescription_id": RX.ref, "patient_ref": "p-1"}
+
+
+async def test_a_prescription_is_looked_up_before_it_is_asked_and_nobody_waits(desk: Reception) -> None:
+    desk.clinic.add(RX, NOW.wall_ms)
+    assert desk.ask("session.prepare", body=PREPARE) == []
+    assert answers(desk.ask("device.claim", command_id=numbered(1))) == [
+        (TOPICS.ack("dev1", "clinician-1", numbered(1)), "succeeded", "OK")
+    ]
+    await desk.desk.looked_up()
+    assert answers(desk.outbox.take()) == [(ACK, "rejected", "SES.STATE")]
+
+
+async def test_records_that_cannot_be_read_are_told_in_words(desk: Reception, logged: Lines) -> None:
     (desk.folder / "ledger.db").rename(desk.folder / "away.db")
-    sent = desk.ask("session.prepare", body=body, command_id=numbered(1))
-    assert answers(sent) == [(TOPICS.ack("dev1", "clinician-1", numbered(1)), "rejected", "DOSE.LEDGER_UNAVAILABLE")]
+    desk.ask("session.prepare", body=PREPARE)
+    await desk.desk.looked_up()
+    assert answers(desk.outbox.take()) == [(ACK, "rejected", "DOSE.LEDGER_UNAVAILABLE")]
+    assert [line["event"] for line in logged] == ["records.unavailable"]
     (desk.folder / "away.db").rename(desk.folder / "ledger.db")
+    known = desk.journal.recall("clinician-1", ID)
+    assert known is not None
+    assert "DOSE.LEDGER_UNAVAILABLE" in str(known[1])
+
+
+async def test_what_was_looked_up_when_the_service_had_begun_to_end_is_refused(desk: Reception) -> None:
+    desk.ask("session.prepare", body=PREPARE)
+    desk.desk.drain()
+    desk.outbox.take()
+    await desk.desk.looked_up()
+    assert answers(desk.outbox.take()) == [(ACK, "rejected", "SYS.DRAINING")]
 
 
 # Stops
@@ -244,8 +269,9 @@ async def test_a_stop_stands_behind_no_command(tmp_path: Path) -> None:
     ward.voice = Voice(TOPICS, "b-1", outbox)
     await ward.open()
     await ward.running()
-    door = Door(TOPICS, frozenset({"dev1"}), PRINCIPALS, BrokerStamp(), lambda _: None, memory(ward.journal))
-    desk = Desk(door, ward.journal, ward.voice, {"dev1": ward.actor}, ward.boot_id, clock.now)
+    door = Door(TOPICS, frozenset({"dev1"}), PRINCIPALS, BrokerStamp(), memory(ward.journal))
+    records = Records(Clinic(tmp_path / "ledger.db"), ward.ledger)
+    desk = Desk(door, ward.journal, ward.voice, {"dev1": ward.actor}, records, ward.boot_id, clock.now)
     now_ms = clock.now().wall_ms
     times = {"issued_at": utc_text(now_ms), "expires_at": utc_text(now_ms + 10_000)}
     before = len(ward.types())

@@ -58,7 +58,6 @@ def door(seen: dict[tuple[str, str], Seen] | None = None) -> Door:
         devices=frozenset({"dev1", "dev2", "dev3"}),
         principals=PRINCIPALS,
         proof=BrokerStamp(),
-        prescription=lambda _: None,
         seen=lambda principal, command_id: known.get((principal, command_id)),
     )
 
@@ -170,6 +169,23 @@ def malformed() -> Iterator[tuple[str, bytes]]:
             {"prescription_id": "../rx@1", "patient_ref": "p"},
             {"prescription_id": "rx-77@3", "patient_ref": "Ann Example"},
             {"prescription_id": "rx-77@3"},
+            *(
+                {"prescription_id": "rx-77@3", "patient_ref": "p"} | wrong
+                for wrong in (
+                    {"continues": 1},
+                    {"pads": {}},
+                    {"pads": [{"channel": 1}]},
+                    {"pads": [{"channel": 0, "barcodes": ["b"]}]},
+                    {"pads": [{"channel": 9, "barcodes": ["b"]}]},
+                    {"pads": [{"channel": 1, "barcodes": []}]},
+                    {"pads": [{"channel": 1, "barcodes": ["b"] * 5}]},
+                    {"pads": [{"channel": 1, "barcodes": [""]}]},
+                    {"pads": [{"channel": 1, "barcodes": ["a b"]}]},
+                    {"pads": [{"channel": 1, "barcodes": ["x" * 65]}]},
+                    {"pads": [{"channel": 1, "barcodes": ["b"]}] * 9},
+                    {"played_ms": 5},
+                )
+            ),
         ],
         "impedance.check": [
             {"channels": channels} for channels in ([0], [9], [1, 1], ["1"], [1.5], [True], 1, None, [[1]])

@@ -98,6 +98,7 @@ def test_g01_a_channel_belongs_to_the_session(number: int):
 def test_g01_without_a_session_no_channel_is_known():
     assert g01(at(Check((1,)), session=None)) == refuse("G01", "CMD.SCHEMA", 0, 0, 0, "channel")
     assert g01(at(Check(()), session=None)) is None
+    assert g01(at(Prepare(None, "", ""), session=None)) is None
 
 
 @pytest.mark.rule("G01")

@@ -1,0 +1,44 @@
+"""What a session's prescription and its patient's ledger say before it begins, read where the event loop does not wait.
+
+A wish to prepare comes through the door with names only; here it gets what they stand for.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from safety.messages import Prepare
+from safety.prescription import Prescription
+
+from .store.clinic import Clinic
+from .store.dose import Ledger
+
+
+class Records:
+    """Looks things up for a session that shall begin."""
+
+    def __init__(self, clinic: Clinic, ledger: Ledger) -> None:
+        self._clinic = clinic
+        self._ledger = ledger
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records")
+
+    async def complete(self, wish: Prepare, now_wall_ms: int) -> Prepare:
+        """Give a wish to prepare what it names.
+
+        Its prescription (None where there is none), and how far the treatment came that it continues. Raises
+        LedgerUnavailableError.
+        """
+        rx = await asyncio.get_running_loop().run_in_executor(self._worker, self._clinic.get, wish.asked)
+        played_ms = 0
+        if rx is not None and wish.continues:
+            played_ms = await self._played_ms(wish.patient, rx, now_wall_ms)
+        return replace(wish, rx=rx, played_ms=played_ms)
+
+    async def _played_ms(self, patient: str, rx: Prescription, now_wall_ms: int) -> int:
+        """Tell how far the patient's last session came under this prescription, if there is something left of it."""
+        history = await self._ledger.history(patient, now_wall_ms)
+        own = [r for r in history.records if r.rx == rx.ref and r.closed_wall_ms is not None]
+        last = max(own, key=lambda r: r.opened_wall_ms, default=None)
+        if last is None or last.played_ms > rx.programme.latest_ms:
+            return 0
+        return last.played_ms
