@@ -90,13 +90,14 @@ def send(
     site: Site = None,
     password_file: PasswordFile = None,
     keep: Annotated[bool, typer.Option("--keep", help="With device.claim: keep it until Ctrl-C.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Do nothing: say what would become of it.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the answer as it came.")] = False,
 ) -> int:
-    """Send one command and print its answer; 1 where it was not obeyed."""
+    """Send one command and print its answer; 1 where it was not obeyed, or would not be."""
     from controller.cli_send import Wanted, reach, send_one
 
     where = reach(config, host, port, site, principal, password_file)
-    return asyncio.run(send_one(where, Wanted(verb, device, body, keep=keep, as_json=json)))
+    return asyncio.run(send_one(where, Wanted(verb, device, body, keep=keep, explain=explain, as_json=json)))
 
 
 @app.command()

@@ -21,7 +21,8 @@ from .app import address_of
 from .broker import Address, BrokerError, Connection
 from .chain import JournalError, verify
 from .cli_device import ignore, words_of
-from .contract.envelope import STATUS, Arrival, utc_ms, utc_text
+from .contract.bodies import STATUS
+from .contract.envelope import Arrival, utc_ms, utc_text
 from .contract.topics import Topics, is_id
 from .devices import DRIVERS
 from .devices.base import DeviceError

@@ -10,16 +10,22 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.console import Console
+from rich.table import Table
+
 from .broker import BrokerError, tls_context
 from .cli_errors import FailureError, MisuseError
 from .client import Client
-from .contract.answers import AnswerMessage
-from .contract.envelope import BODIES
+from .contract.answers import AnswerMessage, Explanation
+from .contract.bodies import VERBS
+from .contract.codes import quantity
 from .contract.topics import ALL, is_id
 from .settings import load
 
 HERE = Path("stimwarden.toml")
 PASSWORD = "STIMWARDEN_PASSWORD"  # noqa: S105 - the variable's name
+WIDTH = 120
+"""Columns of an explanation's table."""
 RENEW_S = 1.0
 """A claim lasts for 5 s (SAFETY reference M05); it is renewed often enough to lose three in a row."""
 
@@ -57,12 +63,13 @@ class Where(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What is asked of whom; `body` is JSON. `keep` renews a claim until Ctrl-C."""
+    """What is asked of whom; `body` is JSON. `keep` renews a claim until Ctrl-C; `explain` only asks what would be."""
 
     verb: str
     device: str | None
     body: str
     keep: bool
+    explain: bool
     as_json: bool
 
 
@@ -111,8 +118,10 @@ async def send_one(where: Where, wanted: Wanted) -> int:
     """Send a command and print its answer; 0 where it was obeyed or is under way."""
     device, body = device_for(where, wanted), body_of(wanted)
     async with where.client() as client:
-        answer = await client.ask(device, wanted.verb, body)
+        answer = await (client.explain if wanted.explain else client.ask)(device, wanted.verb, body)
         tell(answer, as_json=wanted.as_json)
+        if answer.explained is not None:
+            return 0 if answer.explained.obeyed else 1
         if answer.status in {"rejected", "failed", "timed_out"}:
             return 1
         if wanted.keep:
@@ -122,8 +131,8 @@ async def send_one(where: Where, wanted: Wanted) -> int:
 
 def device_for(where: Where, wanted: Wanted) -> str:
     """Say which device is meant. Raises MisuseError."""
-    if wanted.verb not in BODIES:
-        raise MisuseError(f"{wanted.verb}: no such verb; there are {', '.join(sorted(BODIES))}")
+    if wanted.verb not in VERBS:
+        raise MisuseError(f"{wanted.verb}: no such verb; there are {', '.join(VERBS)}")
     if wanted.keep and wanted.verb != "device.claim":
         raise MisuseError("--keep goes with device.claim only")
     device = wanted.device or (ALL if wanted.verb == "stop" else None)
@@ -155,12 +164,28 @@ def tell(answer: AnswerMessage, *, as_json: bool) -> None:
         return
     rule = f" ({answer.rule})" if answer.rule else ""
     print(f"{answer.status} {answer.code}{rule}: {answer.text}")
+    if answer.explained is not None:
+        Console(width=WIDTH, highlight=False).print(table(answer.explained))
+        return
     for reason in answer.reasons[1:]:
         print(f"  {reason.code} ({reason.rule}): {reason.text}")
     for fault in answer.fields:
         print(f"  {fault.field or 'payload'}: {fault.problem}")
     for name, value in answer.details.items():
         print(f"  {name} = {value}")
+
+
+def table(explained: Explanation) -> Table:
+    """Show the rules of an explanation, those against the wish first, in the order in which they came."""
+    found = Table("rule", "channel", "asked or measured", "limit", "left", "what it guards", box=None, pad_edge=False)
+    for rule in explained.rules:
+        figures = [
+            "" if value is None else quantity(value, rule.unit) for value in (rule.requested, rule.limit, rule.margin)
+        ]
+        words = rule.text if rule.passed else f"{rule.code}: {rule.text}"
+        style = "" if rule.passed else "bold"
+        found.add_row(rule.rule or "-", str(rule.channel or ""), *figures, words, style=style)
+    return found
 
 
 async def keep(client: Client, device: str) -> None:

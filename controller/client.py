@@ -16,7 +16,7 @@ import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from . import clock
 from .broker import Address, BrokerError, Connection
@@ -29,6 +29,7 @@ from .contract.answers import (
     SummaryMessage,
     TelemetryMessage,
 )
+from .contract.bodies import QUESTION
 from .contract.envelope import Arrival, utc_text
 from .contract.topics import ALL, Topics
 from .outbox import Outgoing
@@ -107,7 +108,7 @@ class Client:
         self,
         device: str,
         verb: str,
-        body: Mapping[str, int | str | list[int]] | None = None,
+        body: Mapping[str, Any] | None = None,
         *,
         expect: Mapping[str, int | str] | None = None,
         timeout_s: float = TIMEOUT_S,
@@ -116,11 +117,11 @@ class Client:
 
         Raises NoAnswerError where none came, BrokerError where the connection is lost.
         """
-        command_id, delta = uuid7(), (body or {}).get("delta_ua")
+        command_id = uuid7()
         self._answers[command_id] = None
         try:
             async with asyncio.timeout(timeout_s):
-                if expect is None and (verb in MUST_EXPECT or (isinstance(delta, int) and delta > 0)):
+                if expect is None and must_expect(verb, body or {}):
                     expect = _seen(await self._until(lambda: self.summary(device)))
                 payload = self._envelope(command_id, device, verb, body or {}, expect or {})
                 topic = self._topics.command(device, self._principal, verb)
@@ -138,6 +139,12 @@ class Client:
             raise NoAnswerError(self._why_silent(device, verb, timeout_s)) from None
         finally:
             del self._answers[command_id]
+
+    async def explain(
+        self, device: str, verb: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = TIMEOUT_S
+    ) -> AnswerMessage:
+        """Ask what would become of a command; nothing is done. Raises as `ask` does."""
+        return await self.ask(device, QUESTION, {"verb": verb, "body": dict(body or {})}, timeout_s=timeout_s)
 
     async def stop(self, device: str) -> AnswerMessage:
         """Stop a device."""
@@ -243,6 +250,14 @@ class Client:
             f"services online: {online or 'none'}. Likely causes: the broker does not let this login publish as "
             f"{self._principal} (it refuses without a word), no service serves the device, or a name is misspelt."
         )
+
+
+def must_expect(verb: str, body: Mapping[str, Any]) -> bool:
+    """Tell whether a command, or the one that is asked about, must say what its sender saw."""
+    if verb == QUESTION:
+        return must_expect(body["verb"], body["body"])
+    delta = body.get("delta_ua")
+    return verb in MUST_EXPECT or (isinstance(delta, int) and delta > 0)
 
 
 def _seen(summary: SummaryMessage) -> dict[str, int | str]:

@@ -4,7 +4,7 @@ Hands on what arrives from the broker. Every message gets one outcome; a stop go
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -19,10 +19,11 @@ from safety.verdict import Reason, Severity
 
 from .chain import JournalError
 from .contract import codes
-from .contract.accept import Accepted, Asker, Door, Inquiry, Refusal, Repeat, StopNow
+from .contract.accept import Accepted, Asker, Door, Inquiry, Refusal, Repeat, StopNow, WhatIf
 from .contract.answers import AnswerMessage
 from .contract.envelope import Arrival, utc_text
 from .contract.topics import ALL
+from .explain import explain
 from .identity import Ration, Seen
 from .journal import Journal
 from .records import Records
@@ -95,6 +96,8 @@ class Desk:
                 self._refuse(refusal, now)
             case Repeat(asker=asker, answer=answer) if answer is not None:
                 self._voice.send(asker, answer)
+            case WhatIf(asker=asker, command=command) if self._ration.allows(asker.principal, now):
+                self._look_up(self._explain(asker, command, now))
             case Inquiry(asker=asker):
                 self._status(asker, now)
 
@@ -142,11 +145,20 @@ class Desk:
             keep = partial(self._keep, command.principal, command.id, accepted.digest)
         self._voice.expect(asker.device, asker, keep)
         if isinstance(command.wish, Prepare):
-            task = asyncio.create_task(self._prepare(asker.device, command, command.wish))
-            self._looking_up.add(task)
-            task.add_done_callback(self._looking_up.discard)
+            self._look_up(self._prepare(asker.device, command, command.wish))
         else:
             self._actors[asker.device].post(Asked(command))
+
+    def _look_up(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._looking_up.add(task)
+        task.add_done_callback(self._looking_up.discard)
+
+    async def _explain(self, asker: Asker, command: Command, now: Now) -> None:
+        """Answer what would become of a command, from what the station and the records are now."""
+        log.info("command.explained", verb=command.verb.value, principal=asker.principal)
+        answer = await explain(self._actors[asker.device].station, command, now, self._records)
+        self._voice.send(asker, answer.to_bytes())
 
     async def _prepare(self, device: str, command: Command, wish: Prepare) -> None:
         """Look up what a wish to prepare names, then ask it; the rest of the world does not wait for that."""

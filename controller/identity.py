@@ -16,7 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from safety.effects import Event
 from safety.messages import Adjust, Now, Verb, Wish
 
-from .contract.envelope import STATUS, Arrival
+from .contract.bodies import STATUS
+from .contract.envelope import Arrival
 from .contract.topics import ID, is_id
 from .tomlfile import FileError, Problem, faults_of, key_text, read_toml, shown
 

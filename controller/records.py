@@ -7,11 +7,12 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from safety.effects import PermitRequest
 from safety.messages import Prepare
 from safety.prescription import Prescription
 
 from .store.clinic import Clinic
-from .store.dose import Ledger
+from .store.dose import Foreseen, Ledger
 
 
 class Records:
@@ -33,6 +34,10 @@ class Records:
         if rx is not None and wish.continues:
             played_ms = await self._played_ms(wish.patient, rx, now_wall_ms)
         return replace(wish, rx=rx, played_ms=played_ms)
+
+    async def foresee(self, device: str, request: PermitRequest, now_wall_ms: int) -> Foreseen:
+        """Give what the ledger would judge a reservation by; nothing is written. Raises LedgerError."""
+        return await self._ledger.foresee(device, request, now_wall_ms)
 
     async def _played_ms(self, patient: str, rx: Prescription, now_wall_ms: int) -> int:
         """Tell how far the patient's last session came under this prescription, if there is something left of it."""

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from controller.identity import Principal, Proof, Seen
 from safety.messages import Command, Expect, Now, Stop
 
-from .envelope import STATUS, Arrival, Body, Envelope, Fault, RefusedError, read, utc_ms, wish_of
+from .bodies import STATUS, Body, wish_of
+from .envelope import Arrival, Envelope, Fault, Question, RefusedError, read, utc_ms
 from .topics import ALL, STOPS, CommandTopic, Topics, is_id
 
 
@@ -65,6 +66,14 @@ class Inquiry:
 
 
 @dataclass(frozen=True, slots=True)
+class WhatIf:
+    """Somebody asks what would become of this command, which nobody shall obey."""
+
+    asker: Asker
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
 class Repeat:
     """The same message came before: it is answered, not acted upon. `answer` is None while the first is under way."""
 
@@ -86,7 +95,7 @@ class StopNow:
     irregular: str
 
 
-Outcome = Refusal | Accepted | Inquiry | Repeat | StopNow
+Outcome = Refusal | Accepted | WhatIf | Inquiry | Repeat | StopNow
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +131,15 @@ class Door:
             reply = None
         return Asker(where.device, principal, command_id, reply, arrival.correlation)
 
-    def _command(self, where: CommandTopic, arrival: Arrival, envelope: Envelope, body: Body) -> Outcome:
+    def _command(self, where: CommandTopic, arrival: Arrival, envelope: Envelope, body: Body | Question) -> Outcome:
         principal = self._sender(where, arrival, envelope)
         asker, digest = self._asker(where, arrival, envelope.command_id), digest_of(arrival)
         seen = self._known(asker, digest)
         if seen:
             return Repeat(asker=asker, answer=seen.answer)
-        wish = None if envelope.verb == STATUS else wish_of(envelope.verb, body)
-        if not principal.may_ask(envelope.verb, wish) or envelope.role not in {None, principal.role}:
+        verb, meant = body if isinstance(body, Question) else (envelope.verb, body)
+        wish = None if verb == STATUS else wish_of(verb, meant)
+        if not principal.may_ask(verb, wish) or envelope.role not in {None, principal.role}:
             raise RefusedError("AUTH.ROLE")
         if not principal.may_use(where.device):
             raise RefusedError("AUTH.SCOPE")
@@ -147,6 +157,8 @@ class Door:
             expect=envelope.heart_expect,
             wish=wish,
         )
+        if isinstance(body, Question):
+            return WhatIf(asker=asker, command=command)
         return Accepted(asker=asker, command=command, digest=digest)
 
     def _stop(self, where: CommandTopic, arrival: Arrival, now: Now) -> StopNow:

@@ -13,7 +13,8 @@ from safety.verdict import Reason
 
 from . import codes
 from .accept import Refusal
-from .envelope import BODIES, Utc, utc_text
+from .bodies import VERBS
+from .envelope import Utc, utc_text
 
 Status = Literal["accepted", "rejected", "in_progress", "succeeded", "failed", "timed_out"]
 FINAL = frozenset({"rejected", "succeeded", "failed", "timed_out"})
@@ -72,6 +73,32 @@ class ReasonSaid(Statement):
         )
 
 
+class RuleSaid(Statement):
+    """A rule that was asked about a wish: what it measured, its limit, and what is left (negative: too much).
+
+    `code` and a negative margin stand where it speaks against the wish; figures are None where it has none.
+    """
+
+    rule: str
+    text: str
+    passed: bool
+    code: str | None
+    channel: int
+    requested: int | None
+    limit: int | None
+    unit: str
+    margin: int | None
+
+
+class Explanation(Statement):
+    """What would become of a wish, and every rule that would be asked; what is against it stands first."""
+
+    verb: str
+    obeyed: bool
+    code: str
+    rules: list[RuleSaid]
+
+
 class AnswerMessage(Statement):
     """The answer to a command. `rule`, `limit`, `requested` and `unit` are those of the binding reason, the first."""
 
@@ -87,6 +114,7 @@ class AnswerMessage(Statement):
     reasons: list[ReasonSaid] = []
     fields: list[FieldFault] = []
     details: dict[str, int | str] = {}
+    explained: Explanation | None = None
     audit_seq: int | None = None
     boot_id: str
     at: Utc
@@ -277,7 +305,7 @@ class CapabilitiesMessage(Statement):
             numeric_impedance=caps.numeric_impedance,
             readback=caps.readback,
             patient_stop=caps.patient_stop,
-            verbs=sorted(BODIES),
+            verbs=list(VERBS),
             boot_id=boot_id,
             as_of=utc_text(now.wall_ms),
         )

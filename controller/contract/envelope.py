@@ -1,38 +1,19 @@
-"""A command's payload: bytes -> checked envelope -> the heart's wish.
+"""A command's payload: bytes -> checked envelope and body.
 
 It judges form only; whether a wish is obeyed, and whether it is too old, is the heart's business.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from controller.words import WordError, loads
-from safety.messages import (
-    Adjust,
-    ArmSession,
-    CalibrationBegin,
-    CalibrationEnd,
-    CalibrationMark,
-    CalibrationStep,
-    Check,
-    Claim,
-    ClearLatch,
-    Expect,
-    Pause,
-    Prepare,
-    Release,
-    Renew,
-    Resume,
-    Start,
-    Stop,
-    Threshold,
-    Verb,
-    Wish,
-)
+from safety.messages import Expect
 
+from .bodies import BODIES, QUESTION, WISHES, Body, Wire
 from .topics import ID
 
 MAX_BYTES = 8192
@@ -40,9 +21,6 @@ MAX_BRACKETS = 64
 """Opening brackets in a payload, strings included: a command needs four, and nesting is bounded before it is parsed."""
 MAX_FIELDS = 8
 """Faults of form that an answer lists; a payload may hold thousands."""
-
-STATUS = "service.status"
-"""The verb that asks the service, not a station."""
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 ISO = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?Z$"
@@ -91,36 +69,8 @@ def _dated(text: str) -> str:
     return text
 
 
-def _not_zero(value: int) -> int:
-    if value == 0:
-        raise ValueError("0 changes nothing")
-    return value
-
-
-def _in_words(text: str) -> str:
-    if not text.strip() or not text.isprintable():
-        raise ValueError("a reason in words, without control characters")
-    return text
-
-
-def _each_once(channels: list[int]) -> list[int]:
-    if len(set(channels)) != len(channels):
-        raise ValueError("each channel once")
-    return channels
-
-
 Id = Annotated[str, Field(pattern=f"^{ID}$")]
 Utc = Annotated[str, Field(pattern=ISO), AfterValidator(_dated)]
-ChannelNumber = Annotated[int, Field(ge=1, le=8)]
-Barcode = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
-
-
-class Wire(BaseModel):
-    """A part of a command: strict types, and no field that is not named here."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
 W = TypeVar("W", bound=Wire)
 
 
@@ -155,123 +105,37 @@ class Envelope(Wire):
         return Expect(boot_id=seen.boot_id, session_id=seen.session_id, state_version=seen.state_version)
 
 
-class NoBody(Wire):
-    """The body of a verb that says everything by itself."""
+class QuestionBody(Wire):
+    """The verb and the body of the wish that is asked about."""
+
+    verb: Annotated[str, Field(max_length=64)]
+    body: dict[str, object] = Field(default_factory=dict)
 
 
-class PadsBody(Wire):
-    """The pads on one channel, by what their barcodes say."""
+class Question(NamedTuple):
+    """What somebody wants to know of a wish that is not to be obeyed: what would become of it?"""
 
-    channel: ChannelNumber
-    barcodes: Annotated[list[Barcode], Field(min_length=1, max_length=4)]
-
-
-class PrepareBody(Wire):
-    """Which version of which prescription, for whom, with which pads; all are opaque references, never a name.
-
-    `continues` asks for what is left of a treatment that was broken off.
-    """
-
-    prescription_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}@[1-9][0-9]{0,6}$")]
-    patient_ref: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-    pads: Annotated[list[PadsBody], Field(max_length=8)] = Field(default_factory=list)
-    continues: bool = False
+    verb: str
+    body: Body
 
 
-class CheckBody(Wire):
-    """The channels to measure; none named means all of the session."""
-
-    channels: Annotated[list[ChannelNumber], Field(max_length=8), AfterValidator(_each_once)] = Field(
-        default_factory=list
-    )
-
-
-class AdjustBody(Wire):
-    """By how much a channel's set-point shall move, in uA; the range is the wire's, what is allowed is judged later."""
-
-    channel: ChannelNumber
-    delta_ua: Annotated[int, Field(ge=-200_000, le=200_000), AfterValidator(_not_zero)]
-
-
-class BeginBody(Wire):
-    """The channel whose thresholds are looked for."""
-
-    channel: ChannelNumber
-
-
-class StepBody(Wire):
-    """The button is held (0), or pressed for so much more or less, in uA."""
-
-    delta_ua: Annotated[int, Field(ge=-200_000, le=200_000)]
-
-
-class MarkBody(Wire):
-    """Which threshold stands at the present current, or that this patient has none."""
-
-    threshold: Literal["sensory", "motor", "maximal"]
-    absent: bool = False
-
-
-class ClearBody(Wire):
-    """Which latch, and why it may go."""
-
-    latch_id: Annotated[str, Field(pattern=r"^l-[1-9][0-9]{0,15}$")]
-    reason: Annotated[str, Field(max_length=200), AfterValidator(_in_words)]
-
-
-Body = NoBody | PrepareBody | CheckBody | AdjustBody | BeginBody | StepBody | MarkBody | ClearBody
-
-_SIMPLE: dict[str, Wish] = {
-    wish.verb: wish
-    for wish in (Claim(), Renew(), Release(), CalibrationEnd(), ArmSession(), Start(), Pause(), Resume(), Stop())
-}
-BODIES: dict[str, type[Body]] = {
-    **dict.fromkeys(_SIMPLE, NoBody),
-    "stop": NoBody,
-    STATUS: NoBody,
-    Verb.PREPARE: PrepareBody,
-    Verb.CHECK: CheckBody,
-    Verb.ADJUST: AdjustBody,
-    Verb.CAL_BEGIN: BeginBody,
-    Verb.CAL_STEP: StepBody,
-    Verb.CAL_MARK: MarkBody,
-    Verb.CLEAR: ClearBody,
-}
-"""Every verb of the wire and the form of its body."""
-
-
-def read(payload: bytes) -> tuple[Envelope, Body]:
+def read(payload: bytes) -> tuple[Envelope, Body | Question]:
     """Read a payload. Raises RefusedError with CMD.TOO_LARGE, CMD.SCHEMA or CMD.UNKNOWN_VERB, and all that is wrong."""
     data = _parse(payload)
     envelope = _form(Envelope, data, ())
-    if envelope.verb not in BODIES:
-        raise RefusedError("CMD.UNKNOWN_VERB", (Fault("verb", "not a verb of this version"),), envelope.command_id)
     try:
-        return envelope, _form(BODIES[envelope.verb], envelope.body, ("body",))
+        if envelope.verb != QUESTION:
+            return envelope, _body(BODIES, envelope.verb, envelope.body, ())
+        asked = _form(QuestionBody, envelope.body, ("body",))
+        return envelope, Question(asked.verb, _body(WISHES, asked.verb, asked.body, ("body",)))
     except RefusedError as error:
         raise RefusedError(error.code, error.faults, envelope.command_id) from None
 
 
-def wish_of(verb: str, body: Body) -> Wish:
-    """Give what is wished; the prescription that is named is still to be looked up."""
-    match body:
-        case PrepareBody():
-            pads = tuple((each.channel, tuple(each.barcodes)) for each in body.pads)
-            return Prepare(None, body.prescription_id, body.patient_ref, pads=pads, continues=body.continues)
-        case CheckBody():
-            return Check(tuple(body.channels))
-        case AdjustBody():
-            return Adjust(body.channel, body.delta_ua)
-        case BeginBody():
-            return CalibrationBegin(body.channel)
-        case StepBody():
-            return CalibrationStep(body.delta_ua)
-        case MarkBody():
-            return CalibrationMark(Threshold(body.threshold), body.absent)
-        case ClearBody():
-            return ClearLatch(int(body.latch_id.removeprefix("l-")), body.reason.strip())
-        case NoBody():
-            return _SIMPLE[verb]
+def _body(bodies: Mapping[str, type[Body]], verb: str, data: dict[str, object], at: tuple[str, ...]) -> Body:
+    if verb not in bodies:
+        raise RefusedError("CMD.UNKNOWN_VERB", (Fault(".".join((*at, "verb")), "not a verb of this version"),))
+    return _form(bodies[verb], data, (*at, "body"))
 
 
 def _parse(payload: bytes) -> dict[str, object]:

@@ -22,7 +22,7 @@ from safety.prescription import Dose
 from safety.rules.ledger import ADVERSE, admit_correction
 from safety.verdict import Reason, Severity
 
-from .past import history_of
+from .past import barcodes_of, history_for, history_of
 from .rows import columns, correction_row, larger, raised, settled
 from .tables import (
     CORRECTIONS,
@@ -57,6 +57,14 @@ class Reserved(NamedTuple):
 
     reasons: tuple[Reason, ...]
     token: int = 0
+
+
+class Foreseen(NamedTuple):
+    """What `reserve` would judge a permit by: who else holds patient or device, the history, the request as raised."""
+
+    held: tuple[Reason, ...]
+    history: History
+    request: PermitRequest
 
 
 def in_worker(
@@ -95,17 +103,24 @@ class Ledger:
         with self._transaction() as connection:
             booked = booked_by(connection, request.session)
             request = raised(device, request, booked)
-            barcodes = tuple(barcode for channel in request.channels for barcode in channel.pads)
-            history = history_of(connection, request.patient, now_wall_ms, request.session, barcodes)
             holds = holds_on(connection, request.patient, device)
+            history = history_for(connection, request, now_wall_ms)
             reasons = held(holds, request.session, now_wall_ms) + self._admit(history, request, now_wall_ms)
             if reasons:
                 return Reserved(reasons)
             write(connection, device, request, booked, now_wall_ms)
-            for barcode in barcodes:
+            for barcode in barcodes_of(request):
                 use(connection, barcode, request.session, now_wall_ms)
             token = hold(connection, holds, request, device, now_wall_ms + hold_ms)
         return Reserved((), token)
+
+    @in_worker
+    def foresee(self, device: str, request: PermitRequest, now_wall_ms: int) -> Foreseen:
+        """Give what `reserve` would judge this by now, and write nothing. Raises LedgerRefusedError as it does."""
+        with self._transaction() as connection:
+            request = raised(device, request, booked_by(connection, request.session))
+            holds = held(holds_on(connection, request.patient, device), request.session, now_wall_ms)
+            return Foreseen(holds, history_for(connection, request, now_wall_ms), request)
 
     @in_worker
     def settle(self, settlement: Settlement, now_wall_ms: int) -> None:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, distinct, func, or_, select
 
+from safety.effects import PermitRequest
 from safety.history import AdverseLock, History, PadUse
 from safety.rules.ledger import ADVERSE, ADVERSE_MS, DAY_MS, TREND_OF, WEEK_MS
 
@@ -12,6 +13,16 @@ KEPT_MS = WEEK_MS + DAY_MS
 """How far back records are given one by one: the rules look at a week; a day more, for clocks that differ."""
 
 ROW = RESERVATIONS.c
+
+
+def barcodes_of(request: PermitRequest) -> tuple[str, ...]:
+    """Name the pads that a permit would use."""
+    return tuple(barcode for channel in request.channels for barcode in channel.pads)
+
+
+def history_for(connection: Connection, request: PermitRequest, now_wall_ms: int) -> History:
+    """Read what a permit is judged by: all that is known of its patient and pads, but its own session."""
+    return history_of(connection, request.patient, now_wall_ms, request.session, barcodes_of(request))
 
 
 def history_of(

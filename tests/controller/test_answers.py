@@ -17,7 +17,8 @@ from controller.contract.answers import (
     LatchSaid,
     ServiceMessage,
 )
-from controller.contract.envelope import BODIES, utc_ms, utc_text
+from controller.contract.bodies import VERBS
+from controller.contract.envelope import utc_ms, utc_text
 from safety.effects import Answer, Event
 from safety.messages import Command, Expect, Latch, Start
 from safety.verdict import Clear, Reason, Scope, Severity
@@ -91,6 +92,7 @@ def test_an_answer_names_the_binding_rule_and_all_reasons() -> None:
         ],
         "fields": [],
         "details": {"permit": 7},
+        "explained": None,
         "audit_seq": 9912,
         "boot_id": "b-4",
         "at": "2026-11-22T14:50:01.000Z",
@@ -171,7 +173,7 @@ def test_capabilities_tell_ranges_verbs_and_the_dead_man() -> None:
         500,
         (50, 500),
         (8_334, 1_000_000),
-        sorted(BODIES),
+        list(VERBS),
     )
     assert CapabilitiesMessage.read(said.to_bytes()) == said
 

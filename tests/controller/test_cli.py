@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from controller import clock
 from controller.cli import app
+from controller.contract.bodies import VERBS
 from controller.journal import Journal
 from controller.prescriptions import read_prescription
 from safety.effects import Entry, Opening
@@ -111,10 +112,6 @@ def program(*words: str) -> tuple[int, list[str], list[str]]:
 
 # How it is called
 
-VERBS = (
-    "device.claim, device.release, device.renew, impedance.check, latch.clear, service.status, session.adjust, "
-    "session.arm, session.pause, session.prepare, session.resume, session.start, session.stop, stop"
-)
 USAGE = [
     (["fly"], ["No such command 'fly'.", "`stimwarden --help` says what there is."]),
     (["serve", "--fly"], ["No such option: --fly.", "`stimwarden serve --help` says what there is."]),
@@ -148,7 +145,7 @@ USAGE = [
     (["send", "session.arm", "--as", "me", "--body", "[1]"], ["--body [1]: expected a JSON object"]),
     (
         ["send", "session.fly", "--as", "me"],
-        [f"session.fly: no such verb; there are {VERBS}"],
+        [f"session.fly: no such verb; there are {', '.join(VERBS)}"],
     ),
     (
         ["send", "stop", "--as", "me", "--password-file", "absent"],

@@ -117,6 +117,25 @@ def test_every_reason_and_every_fault_of_form_is_told(shared: House) -> None:
     ]
 
 
+def test_a_command_can_be_explained_and_is_not_done(shared: House) -> None:
+    send(shared, "device.claim")
+    status, printed, said = send(shared, "session.prepare", "--body", RX, "--explain")
+    assert (status, said) == (0, [])
+    assert printed[0] == "succeeded OK: This was a question; nothing was done. It would be obeyed."
+    assert printed[1].split() == ["rule", "channel", "asked", "or", "measured", "limit", "left", "what", "it", "guards"]
+    rows = {line.split()[0]: line.split()[1:8] for line in printed[2:] if line[:1] in "GML"}
+    assert rows["G09"] == ["1", "300", "us", "400", "us", "100", "us"]
+    assert "  dev1.phase = idle" in send(shared, "service.status")[1]
+
+
+def test_an_explained_refusal_shows_what_binds_first_and_ends_with_1(shared: House) -> None:
+    send(shared, "device.release")
+    status, printed, _ = send(shared, "session.prepare", "--body", RX, "--explain")
+    verdict = "succeeded OK: This was a question; nothing was done. It would be refused. "
+    assert (status, printed[0][: len(verdict)]) == (1, verdict)
+    assert printed[2].split()[:2] == ["-", "SES.CLAIM_EXPIRED:"]
+
+
 def test_an_answer_can_be_had_as_it_came(shared: House) -> None:
     status, printed, said = send(shared, "device.claim", "--json")
     answer = json.loads("\n".join(printed))

@@ -8,7 +8,8 @@ from itertools import combinations
 import pytest
 
 from controller.contract.accept import Accepted, Asker, Door, Inquiry, Refusal, Repeat, digest_of
-from controller.contract.envelope import BODIES, MAX_BYTES, Arrival, utc_ms
+from controller.contract.bodies import BODIES
+from controller.contract.envelope import MAX_BYTES, Arrival, utc_ms
 from controller.contract.topics import Topics, is_stop
 from controller.identity import Principal, Seen
 from safety.messages import (

@@ -63,7 +63,8 @@ async def test_a_command_is_handed_on_and_answered_where_its_asker_listens(desk:
     assert sent[1].said | {"text": ""} == {
         "schema": "stim.answer/1", "command_id": ID, "status": "succeeded", "code": "OK", "text": "", "rule": None,
         "limit": None, "requested": None, "unit": None, "reasons": [], "fields": [],
-        "details": {"expires_in_ms": 60_000}, "audit_seq": None, "boot_id": "b-4", "at": utc_text(NOW.wall_ms),
+        "details": {"expires_in_ms": 60_000}, "explained": None, "audit_seq": None, "boot_id": "b-4",
+        "at": utc_text(NOW.wall_ms),
     }  # fmt: skip
     holder = desk.actors["dev1"].station.holder
     assert holder is not None

@@ -1,0 +1,171 @@
+"""What each verb carries, and the wish that it makes in the heart's words."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from safety.messages import (
+    Adjust,
+    ArmSession,
+    CalibrationBegin,
+    CalibrationEnd,
+    CalibrationMark,
+    CalibrationStep,
+    Check,
+    Claim,
+    ClearLatch,
+    Pause,
+    Prepare,
+    Release,
+    Renew,
+    Resume,
+    Start,
+    Stop,
+    Threshold,
+    Verb,
+    Wish,
+)
+
+STATUS = "service.status"
+"""The verb that asks the service, not a station."""
+QUESTION = "service.explain"
+"""The verb that asks what would become of a wish."""
+
+
+def _not_zero(value: int) -> int:
+    if value == 0:
+        raise ValueError("0 changes nothing")
+    return value
+
+
+def _in_words(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("a reason in words, without control characters")
+    return text
+
+
+def _each_once(channels: list[int]) -> list[int]:
+    if len(set(channels)) != len(channels):
+        raise ValueError("each channel once")
+    return channels
+
+
+ChannelNumber = Annotated[int, Field(ge=1, le=8)]
+Barcode = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
+
+
+class Wire(BaseModel):
+    """A part of a command: strict types, and no field that is not named here."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class NoBody(Wire):
+    """The body of a verb that says everything by itself."""
+
+
+class PadsBody(Wire):
+    """The pads on one channel, by what their barcodes say."""
+
+    channel: ChannelNumber
+    barcodes: Annotated[list[Barcode], Field(min_length=1, max_length=4)]
+
+
+class PrepareBody(Wire):
+    """Which version of which prescription, for whom, with which pads; all are opaque references, never a name.
+
+    `continues` asks for what is left of a treatment that was broken off.
+    """
+
+    prescription_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}@[1-9][0-9]{0,6}$")]
+    patient_ref: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    pads: Annotated[list[PadsBody], Field(max_length=8)] = Field(default_factory=list)
+    continues: bool = False
+
+
+class CheckBody(Wire):
+    """The channels to measure; none named means all of the session."""
+
+    channels: Annotated[list[ChannelNumber], Field(max_length=8), AfterValidator(_each_once)] = Field(
+        default_factory=list
+    )
+
+
+class AdjustBody(Wire):
+    """By how much a channel's set-point shall move, in uA; the range is the wire's, what is allowed is judged later."""
+
+    channel: ChannelNumber
+    delta_ua: Annotated[int, Field(ge=-200_000, le=200_000), AfterValidator(_not_zero)]
+
+
+class BeginBody(Wire):
+    """The channel whose thresholds are looked for."""
+
+    channel: ChannelNumber
+
+
+class StepBody(Wire):
+    """The button is held (0), or pressed for so much more or less, in uA."""
+
+    delta_ua: Annotated[int, Field(ge=-200_000, le=200_000)]
+
+
+class MarkBody(Wire):
+    """Which threshold stands at the present current, or that this patient has none."""
+
+    threshold: Literal["sensory", "motor", "maximal"]
+    absent: bool = False
+
+
+class ClearBody(Wire):
+    """Which latch, and why it may go."""
+
+    latch_id: Annotated[str, Field(pattern=r"^l-[1-9][0-9]{0,15}$")]
+    reason: Annotated[str, Field(max_length=200), AfterValidator(_in_words)]
+
+
+Body = NoBody | PrepareBody | CheckBody | AdjustBody | BeginBody | StepBody | MarkBody | ClearBody
+
+_SIMPLE: dict[str, Wish] = {
+    wish.verb: wish
+    for wish in (Claim(), Renew(), Release(), CalibrationEnd(), ArmSession(), Start(), Pause(), Resume(), Stop())
+}
+WISHES: dict[str, type[Body]] = {
+    **dict.fromkeys(_SIMPLE, NoBody),
+    Verb.PREPARE: PrepareBody,
+    Verb.CHECK: CheckBody,
+    Verb.ADJUST: AdjustBody,
+    Verb.CAL_BEGIN: BeginBody,
+    Verb.CAL_STEP: StepBody,
+    Verb.CAL_MARK: MarkBody,
+    Verb.CLEAR: ClearBody,
+}
+"""Every verb of a station and the form of its body."""
+
+BODIES: dict[str, type[Body]] = {**WISHES, "stop": NoBody, STATUS: NoBody}
+"""Every verb of the wire whose body has one form; that of a question holds another verb's."""
+
+VERBS = tuple(sorted({*BODIES, QUESTION}))
+"""Every verb of the wire."""
+
+
+def wish_of(verb: str, body: Body) -> Wish:
+    """Give what is wished; the prescription that is named is still to be looked up."""
+    match body:
+        case PrepareBody():
+            pads = tuple((each.channel, tuple(each.barcodes)) for each in body.pads)
+            return Prepare(None, body.prescription_id, body.patient_ref, pads=pads, continues=body.continues)
+        case CheckBody():
+            return Check(tuple(body.channels))
+        case AdjustBody():
+            return Adjust(body.channel, body.delta_ua)
+        case BeginBody():
+            return CalibrationBegin(body.channel)
+        case StepBody():
+            return CalibrationStep(body.delta_ua)
+        case MarkBody():
+            return CalibrationMark(Threshold(body.threshold), body.absent)
+        case ClearBody():
+            return ClearLatch(int(body.latch_id.removeprefix("l-")), body.reason.strip())
+        case NoBody():
+            return _SIMPLE[verb]
