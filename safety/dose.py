@@ -6,7 +6,7 @@ Pessimistic, pulse by pulse, the remainder carried from tick to tick, one pulse 
 from safety.fatigue import RESTED_PPM, STEP_MS, fatigue
 from safety.limits import Modality
 from safety.prescription import NMES_FAST_US, Dose, Programme
-from safety.state import Channel, Setting
+from safety.state import Channel, Session, Setting
 from safety.units import ceil_div
 from safety.waveform import Train, pulse_i2t, pulse_nc
 
@@ -14,12 +14,26 @@ SLACK_MS = 200
 """How far a plateau may run over, or a rest fall short, before M20 trips (compiled; safety reference 7.2)."""
 
 
+def given_by(session: Session, index: int) -> Dose:
+    """Give what a channel of a session was given so far: by our own count, or the device's where that is more."""
+    nc, i2t, on_ms = session.channels[index].spent
+    seen_nc = session.course.base_nc[index] + session.course.seen_nc[index]
+    return Dose(nc=max(nc, seen_nc), i2t=i2t, on_ms=on_ms)
+
+
 def play(
-    channel: Channel, setting: Setting, programme: Programme, step_ua: int, played_ms: int, elapsed_ms: int
+    channel: Channel,
+    setting: Setting,
+    programme: Programme,
+    step_ua: int,
+    played_ms: int,
+    elapsed_ms: int,
+    quiet_ua: int = 0,
 ) -> Channel:
     """Let `elapsed_ms` pass on one channel with the train that was in force.
 
-    `played_ms` is the played time at its end, `step_ua` the device's step of current.
+    `played_ms` is the played time at its end, `step_ua` the device's step of current. A train of at most `quiet_ua`
+    does not tire the muscle.
     """
     train, low_ua, high_ua, remainder_us, spent, mu_ppm, since_zero_ms, pull_ms, plateau_ms, rest_ms, *slow = channel
     steps = played_ms // STEP_MS - (played_ms - elapsed_ms) // STEP_MS
@@ -29,8 +43,8 @@ def play(
     pulses, remainder_us = divmod(remainder_us + elapsed_ms * 1000, train.period_us)
     nc, i2t, on_ms = spent
     drive_ppm = 0
-    if programme.modality is Modality.NMES and train.period_us < NMES_FAST_US:
-        drive_ppm = min(train.ua * RESTED_PPM // setting.setpoint_ua, RESTED_PPM)
+    if programme.modality is Modality.NMES and train.period_us < NMES_FAST_US and train.ua > quiet_ua:
+        drive_ppm = min(train.ua * RESTED_PPM // max(setting.setpoint_ua, 1), RESTED_PPM)
     return Channel(
         train,
         low_ua,

@@ -79,8 +79,8 @@ class ChannelRequest:
 class PermitRequest:
     """What a permit asks the ledger to reserve; a test-pulse permit (`probe`) asks no dose and no history.
 
-    `on_time_ms` is the time on the plateau that the programme plans, by which light programmes are known;
-    `skin_checked` tells that somebody has looked at the skin in this session and found it well.
+    `on_time_ms` is the time on the plateau that the programme plans, by which light programmes are known (0: it is a
+    calibration); `skin_checked` tells that somebody has looked at the skin in this session and found it well.
     """
 
     permit: Permit

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from safety.calibrate import begun
 from safety.effects import Closing, Probe, Settlement, Silence
 from safety.impedance import Span, median, observe
 from safety.messages import (
@@ -20,18 +21,19 @@ from safety.messages import (
     Probed,
     Status,
 )
-from safety.permits import arm_device, probe_train, record
+from safety.permits import arm_device, probe_train, record, rolled
 from safety.rules import line, monitor
 from safety.rules.skin import g20
 from safety.rules.views import Look, Noise, Skin, Word
 from safety.state import Device, Phase, Purpose, Reading, Session, Stopping, Waiting
-from safety.turn import ENERGISED, Turn
+from safety.turn import ENERGISED, FLOWING, Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 from safety.wishes import run
 
 FLAWS_MS = 1_000
-ARMING = (Purpose.ARMED, Purpose.REARMED)
+ARMING = (Purpose.ARMED, Purpose.REARMED, Purpose.TRIAL_ARMED)
 """The device has been sent an Arm and its answer is awaited."""
+RESERVING = (Purpose.ARM_PERMIT, Purpose.TRIAL_PERMIT)
 STILL = (DeviceState.STOPPED, DeviceState.CUT)
 
 # The journal
@@ -61,8 +63,11 @@ def committed(turn: Turn, event: Committed) -> None:
     if waiting.purpose is Purpose.CHECK_PERMIT:
         probe_next(turn, waiting, waiting.channels)
     elif waiting.purpose is Purpose.ARM_PERMIT:
-        turn.station = turn.station._replace(session=session._replace(permit=waiting.permit))
+        turn.station = turn.station._replace(session=rolled(session)._replace(permit=waiting.permit))
         arm_device(turn, waiting.command, Purpose.ARMED, waiting.permit)
+    elif waiting.purpose is Purpose.TRIAL_PERMIT:
+        turn.station = turn.station._replace(session=rolled(session)._replace(permit=waiting.permit))
+        arm_device(turn, waiting.command, Purpose.TRIAL_ARMED, waiting.permit, waiting.channels)
     elif turn.station.holds:
         turn.drop_waiting(turn.station.holds[0].reason.code)
     else:
@@ -90,7 +95,7 @@ def denied(turn: Turn, event: Denied) -> None:
     waiting, session = turn.station.waiting, turn.station.session
     if waiting is None or waiting.entry != event.entry:
         return
-    if waiting.purpose is Purpose.ARM_PERMIT and session is not None:
+    if waiting.purpose in RESERVING and session is not None and session.permit is None:
         session = session._replace(course=session.course._replace(armed_ms=0))
     turn.station = turn.station._replace(waiting=None, session=session)
     turn.refuse(waiting.command, *event.reasons)
@@ -156,7 +161,7 @@ def heard(turn: Turn, event: Heard) -> None:
         beat=beat._replace(heard_ms=turn.now.mono_ms, unanswered=unanswered),
     )
     reasons = words(turn, device, status) + look(turn, event, answers)
-    granted = turn.station.phase is Phase.RUNNING or turn.station.stopping is not None
+    granted = turn.station.phase in FLOWING or turn.station.stopping is not None
     stray = None if granted else line.m29_stray(event.samples)
     if stray is not None:
         cut_off(turn, stray)
@@ -207,7 +212,7 @@ def look(turn: Turn, event: Heard, answers: bool) -> tuple[Reason, ...]:
         return ()
     mine = session.permit is not None and event.status.permit == session.permit.id
     samples = {sample.channel: sample for sample in event.samples}
-    running = turn.station.phase is Phase.RUNNING
+    running = turn.station.phase in FLOWING
     channels, seen_nc, reasons = [], [], []
     for setting, channel, seen in zip(session.settings, session.channels, session.course.seen_nc, strict=True):
         sample = samples.get(setting.plan.channel)
@@ -272,6 +277,9 @@ def armed(turn: Turn, waiting: Waiting) -> None:
         first_ms = session.course.first_run_ms or turn.now.mono_ms
         course = session.course._replace(first_run_ms=first_ms, since_resume_ms=0, rest_from_ms=0)
         run(turn, waiting.command, session._replace(course=course), kind)
+        return
+    if waiting.purpose is Purpose.TRIAL_ARMED:
+        begun(turn, waiting, session)
         return
     course = session.course._replace(armed_ms=turn.now.mono_ms)
     turn.station = turn.station._replace(
@@ -341,8 +349,9 @@ def garbled(turn: Turn, event: Garbled) -> None:
     station, now_ms = turn.station, turn.now.mono_ms
     times = (*(at for at in station.beat.flaws if now_ms - at < FLAWS_MS), now_ms)
     mine = event.grant != 0 and event.grant == station.beat.unanswered
-    # In RUNNING the frame stays unanswered: what the device has in force is in doubt until it answers a new one.
-    freed = mine and station.phase is not Phase.RUNNING
+    # Where current may flow the frame stays unanswered: what the device has in force is in doubt until it answers a
+    # new one.
+    freed = mine and station.phase not in FLOWING
     beat = station.beat._replace(flaws=times, unanswered=0 if freed else station.beat.unanswered)
     turn.station = station._replace(beat=beat)
     waiting = station.waiting

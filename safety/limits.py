@@ -81,6 +81,8 @@ class Limits:
     ramp_ms: int = at_least(500, f"G18; {E}")
     rise_ua: int = at_most(1_000, "G18; IEC 60601-2-10 201.12.1.101 (from memory): steps of at most 1 mA")
     rise_ua_per_s: int = at_most(2_000, f"G18; {E}")
+    calibration_ms: int = at_most(2_592_000_000, f"G19; {E}: 30 days")
+    calibration_ppm: int = at_most(500_000, f"G28; {E}: share of the session's caps that a calibration reserves")
     check_low_ohm: int = at_least(150, f"G20; {E}")
     check_high_ohm: int = at_most(6_000, f"G20; {E}; for 25 cm2, scales with 25/area")
     check_spread_ppm: int = at_most(200_000, f"G20; {E}")

@@ -5,7 +5,7 @@ A station is one device, at most one session, one patient. It rests in one of th
 OFFLINE     no device is known on the line. Only the claim, a clear and a stop are heard.
 IDLE        a device is there and its output is off; there is no session.
 PREPARED    a session is open: patient, prescription and a snapshot of limits. The skin is measured here.
-CALIBRATING (reserved: thresholds are found under a held button.)
+CALIBRATING thresholds of one channel are found, under a button that is held; calibrate.py has the way in it.
 ARMED       the permit is durable, the dose is reserved, the device has taken its envelope; no current yet.
 RUNNING     the programme plays; every tick asks the monitor rules, and only a step that they leave quiet drives or
 feeds.
@@ -33,6 +33,7 @@ effect.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from safety import calibrate
 from safety.dose import begin, play
 from safety.effects import Arm, Ask, Commit, Drive, Effect, Feed, Note, Probe, Silence, Tell
 from safety.facts import (
@@ -143,6 +144,11 @@ def tick(turn: Turn, event: Tick) -> None:
         insist(turn)
     if turn.station.phase is Phase.RUNNING:
         play_on(turn, event)
+    elif turn.station.phase is Phase.CALIBRATING:
+        late_ms = turn.now.mono_ms - turn.station.beat.tick_ms
+        granted = calibrate.burst(turn, event, late_ms)
+        if granted is not None:
+            drive(turn, granted, late_ms)
     else:
         stand_by(turn)
     if turn.station.holds:
@@ -226,7 +232,7 @@ def drive(turn: Turn, event: Tick, late_ms: int) -> None:
     session, beat, times = station.session, station.beat, station.config.times
     if session is None or session.permit is None or station.device is None:
         return
-    permit, programme, step_ua = session.permit, session.rx.programme, station.device.caps.step_ua
+    permit, programme, step_ua = session.permit, session.programme, station.device.caps.step_ua
     if beat.unanswered and now_ms - beat.sent_ms <= times.ack_ms:
         if event.wanted != beat.picture:
             turn.station = put(station, session, beat._replace(held_ms=beat.held_ms + late_ms))
@@ -296,7 +302,7 @@ def overdue(turn: Turn, session: Session) -> bool:
         turn.stop((Reason("G03", Severity.STOP, "SES.STATE", 0, waited_ms, session.limits.arm_to_start_ms, "ms"),))
         return True
     unclaimed = station.holder is None or now_ms > station.holder.expires_ms
-    if station.phase is Phase.PREPARED and unclaimed and station.waiting is None:
+    if station.phase is Phase.PREPARED and unclaimed and station.waiting is None and station.stopping is None:
         turn.tell("session.stopped", session_id=session.id)
         turn.close("abandoned", "", turn.evidence())
         return True

@@ -4,6 +4,7 @@ A permit is committed first; only when it is durable is the device armed with th
 itself.
 """
 
+from safety.dose import given_by
 from safety.effects import Arm, ChannelRequest, Envelope, Permit, PermitRequest, WishRecord
 from safety.impedance import median
 from safety.messages import Command, EntryKind
@@ -26,8 +27,8 @@ def probe_train(session: Session, number: int) -> Train:
     return Train(number, PROBE_UA, min(plan.width_us, 500), 0, 1_000_000)
 
 
-def permit_request(session: Session, permit: Permit, *, probe: bool) -> PermitRequest:
-    """Say what a permit asks of the ledger."""
+def permit_request(session: Session, permit: Permit, *, probe: bool = False, trial: bool = False) -> PermitRequest:
+    """Say what a permit asks of the ledger; a calibration (`trial`) plans no time on a plateau."""
     settings = {setting.plan.channel: setting for setting in session.settings}
     ohms = {reading.channel: median(reading.ohms) for reading in session.readings}
     return PermitRequest(
@@ -37,12 +38,13 @@ def permit_request(session: Session, permit: Permit, *, probe: bool) -> PermitRe
         rx=session.rx.ref,
         rx_digest=session.rx.digest,
         modality=session.rx.programme.modality,
-        on_time_ms=session.rx.programme.plateau_ms,
+        on_time_ms=0 if trial else session.rx.programme.plateau_ms,
         probe=probe,
         limits=session.limits,
         channels=tuple(
             channel_request(settings[e.channel], dose, ohms.get(e.channel, 0))
             for e, dose in zip(permit.envelopes, permit.reserve, strict=True)
+            if probe or dose != Dose()
         ),
     )
 
@@ -63,15 +65,14 @@ def therapy_permit(turn: Turn, session: Session) -> Permit:
     that a permitted rise needs no
     new arming.
     """
-    programme, course = session.rx.programme, session.course
-    left_ms = programme.therapy_ms - course.played_ms
+    programme = session.rx.programme
+    left_ms = programme.therapy_ms - session.course.played_ms
     envelopes, reserve = [], []
-    for index, (setting, channel) in enumerate(zip(session.settings, session.channels, strict=True)):
-        plan, (nc, i2t, on_ms) = setting.plan, channel.spent
-        given_nc = max(nc, course.base_nc[index] + course.seen_nc[index])
+    for index, setting in enumerate(session.settings):
+        plan, given = setting.plan, given_by(session, index)
         dose = worst_dose(plan, programme, setting.setpoint_ua, left_ms)
-        total = Dose(nc=given_nc + dose.nc, i2t=i2t + dose.i2t, on_ms=on_ms + dose.on_ms)
-        most_nc = min(worst_dose(plan, programme, plan.max_ua, left_ms).nc + given_nc, session.limits.session_nc)
+        total = Dose(nc=given.nc + dose.nc, i2t=given.i2t + dose.i2t, on_ms=given.on_ms + dose.on_ms)
+        most_nc = min(worst_dose(plan, programme, plan.max_ua, left_ms).nc + given.nc, session.limits.session_nc)
         envelopes.append(Envelope(plan.channel, plan.max_ua, plan.width_us, plan.period_us, most_nc))
         reserve.append(total)
     lasts_ms = session.limits.arm_to_start_ms + programme.therapy_ms * 3 // 2
@@ -96,18 +97,29 @@ def wait(
     turn.station = turn.station._replace(waiting=waiting)
 
 
-def arm_device(turn: Turn, command: Command, purpose: Purpose, permit: Permit) -> None:
-    """Send the envelope that the device shall enforce by itself, for what is left of the permit."""
+def rolled(session: Session) -> Session:
+    """Add up what the device has counted, before the next arming lets it count anew."""
+    course = session.course
+    base = tuple(before + seen for before, seen in zip(course.base_nc, course.seen_nc, strict=True))
+    return session._replace(course=course._replace(base_nc=base, seen_nc=(0,) * len(base)))
+
+
+def arm_device(turn: Turn, command: Command, purpose: Purpose, permit: Permit, channels: tuple[int, ...] = ()) -> None:
+    """Send the envelope that the device shall enforce by itself, for what is left of the permit.
+
+    A channel that may give nothing is not armed at all.
+    """
     session = turn.station.session
     if session is None:
         return
     left = tuple(
         envelope._replace(max_charge_nc=max(0, envelope.max_charge_nc - max(base, channel.spent[0])))
         for envelope, base, channel in zip(permit.envelopes, session.course.base_nc, session.channels, strict=True)
+        if envelope.max_ua
     )
     grant = turn.grant(permit.id)
     turn.effects.append(Arm(grant, left, permit.ends_mono_ms - turn.now.mono_ms))
-    wait(turn, command, purpose, permit, grant=grant.seq)
+    wait(turn, command, purpose, permit, grant=grant.seq, channels=channels)
     beat = turn.station.beat._replace(unanswered=grant.seq, sent_ms=turn.now.mono_ms)
     turn.station = turn.station._replace(beat=beat)
 

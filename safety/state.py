@@ -9,8 +9,8 @@ from typing import NamedTuple
 from safety.effects import Permit
 from safety.impedance import UNSENSED, Contact
 from safety.limits import Limits
-from safety.messages import Capabilities, Command, Config, Identity, Latch, Status
-from safety.prescription import Plan, Prescription
+from safety.messages import Capabilities, Command, Config, Identity, Latch, Status, Threshold
+from safety.prescription import Plan, Prescription, Programme
 from safety.verdict import Reason
 from safety.waveform import OFF, Picture, Train
 
@@ -107,6 +107,31 @@ class Course(NamedTuple):
     seen_nc: tuple[int, ...]
 
 
+class Mark(NamedTuple):
+    """One repeat of a threshold, in uA; None: the patient has none."""
+
+    threshold: Threshold
+    ua: int | None
+
+
+class Trial(NamedTuple):
+    """A calibration of one channel, whose set-point is what the button stands for; times in boot-clock ms.
+
+    `held_ms` is when the button was last down, `began_ms` when the burst began that flows (0: none), `ended_ms` when
+    the last one ended; `is_loud` tells that it was above 20 mA, `felt_ua` at which set-point it stood on its plateau.
+    `shape` is a burst's own: a ramp from zero, and rest as long as it likes.
+    """
+
+    channel: int
+    shape: Programme
+    held_ms: int
+    began_ms: int
+    ended_ms: int
+    is_loud: bool
+    felt_ua: int
+    marks: tuple[Mark, ...]
+
+
 class Session(NamedTuple):
     """A patient's session under one prescription and one snapshot of limits."""
 
@@ -118,6 +143,12 @@ class Session(NamedTuple):
     permit: Permit | None
     course: Course
     channels: tuple[Channel, ...]
+    trial: Trial | None = None
+
+    @property
+    def programme(self) -> Programme:
+        """What plays: the prescription's programme, or a calibration's burst."""
+        return self.rx.programme if self.trial is None else self.trial.shape
 
 
 class Purpose(StrEnum):
@@ -129,6 +160,8 @@ class Purpose(StrEnum):
     ARMED = "armed"
     RISE_PERMIT = "rise permit"
     REARMED = "rearmed"
+    TRIAL_PERMIT = "trial permit"
+    TRIAL_ARMED = "trial armed"
 
 
 class Waiting(NamedTuple):

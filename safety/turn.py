@@ -33,7 +33,9 @@ PAUSES_MS = 600_000
 PAUSES = 3
 """At most three pauses by rules in ten minutes; the fourth is a stop (against chatter; safety reference 7.5)."""
 
-ENERGISED = (Phase.ARMED, Phase.RUNNING)
+FLOWING = (Phase.RUNNING, Phase.CALIBRATING)
+"""The phases in which a tick may drive."""
+ENERGISED = (Phase.ARMED, *FLOWING)
 
 
 def raised(reason: Reason) -> Reason:
@@ -172,7 +174,7 @@ class Turn:
             self.station = self.station._replace(stopping=stopping, beat=self.station.beat._replace(unanswered=0))
 
     def pause(self, reasons: tuple[Reason, ...], asked_by: Command | None = None) -> None:
-        """Zero on all channels; the session stays and may resume from zero."""
+        """Zero on all channels; the session stays and may resume from zero. A calibration ends without a result."""
         station, now_ms = self.station, self.now.mono_ms
         session = station.session
         if session is None:
@@ -186,8 +188,9 @@ class Turn:
         course = session.course._replace(pauses=(*recent, now_ms) if reasons else recent)
         if any(reason.rule == "M19" for reason in reasons):
             course = course._replace(rest_from_ms=now_ms)
+        calibrating = station.phase is Phase.CALIBRATING
         self.station = station._replace(
-            phase=Phase.PAUSED,
+            phase=Phase.PREPARED if calibrating else Phase.PAUSED,
             session=self.quieted(session)._replace(course=course),
             stopping=Stopping(now_ms, 1, False, False, "", rule, ""),
             beat=station.beat._replace(picture=OFF, unanswered=0, held_ms=0),
@@ -195,7 +198,8 @@ class Turn:
         self.latch(reasons)
         self.drop_waiting("SES.PHASE_CHANGED")
         by = asked_by.principal if asked_by else ""
-        self.tell("session.paused", "medium" if reasons else "none", reasons, session_id=session.id, by=by)
+        kind = "calibration.ended" if calibrating else "session.paused"
+        self.tell(kind, "medium" if reasons else "none", reasons, session_id=session.id, by=by)
 
     def stop(self, reasons: tuple[Reason, ...], outcome: str = "stopped", by: str = "") -> None:
         """Zero on all channels; the session is over, and closes when the device has confirmed."""
@@ -227,8 +231,16 @@ class Turn:
         )
 
     def quieted(self, session: Session) -> Session:
-        """Put every channel at zero, rested from the rhythm's point of view, the baseline kept."""
+        """Put every channel at zero, rested from the rhythm's point of view, the baseline kept.
+
+        A calibration is over: set-points stand again where the session starts.
+        """
+        settings = session.settings
+        if session.trial is not None:
+            settings = tuple(setting._replace(setpoint_ua=setting.plan.ua, raised_ms=0) for setting in settings)
         return session._replace(
+            trial=None,
+            settings=settings,
             channels=tuple(
                 channel._replace(
                     train=None, low_ua=0, high_ua=0, remainder_us=0, since_zero_ms=0, pull_ms=0,

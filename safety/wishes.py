@@ -7,11 +7,15 @@ until the journal, and then the device, has answered.
 
 from typing import Final
 
+from safety import calibrate
 from safety.effects import Clearing, Envelope, Opening, Permit
 from safety.limits import CLASS_CAPS, meet
 from safety.messages import (
     Adjust,
     Asked,
+    CalibrationBegin,
+    CalibrationMark,
+    CalibrationStep,
     Capabilities,
     Check,
     ClearLatch,
@@ -20,22 +24,22 @@ from safety.messages import (
     Prepare,
     Verb,
 )
-from safety.permits import PROBES, arm_device, permit_request, probe_train, record, therapy_permit, wait
+from safety.permits import PROBES, arm_device, permit_request, probe_train, record, rolled, therapy_permit, wait
 from safety.prescription import Dose, Prescription
-from safety.rules import gate, pulse, skin, wish
-from safety.rules.tick import PULSE
+from safety.rules import gate, pulse, skin, trial, wish
+from safety.rules.tick import PULSE, PULSE_TRIAL
 from safety.rules.views import Gate, Lane, Skin
 from safety.state import FRESH, Course, Holder, Phase, Purpose, Session, Setting
 from safety.turn import Turn
-from safety.verdict import MAY_CLEAR, Reason, Severity
+from safety.verdict import MAY_CLEAR, Judge, Reason, Severity
 
 V = Verb
 EVERYWHERE = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.CLEAR, V.STOP})
 ALLOWED: Final[dict[Phase, frozenset[Verb]]] = {
     Phase.OFFLINE: EVERYWHERE,
     Phase.IDLE: EVERYWHERE | {V.PREPARE},
-    Phase.PREPARED: EVERYWHERE | {V.CHECK, V.ARM},
-    Phase.CALIBRATING: EVERYWHERE,
+    Phase.PREPARED: EVERYWHERE | {V.CHECK, V.CAL_BEGIN, V.ARM},
+    Phase.CALIBRATING: EVERYWHERE | {V.CAL_STEP, V.CAL_MARK, V.CAL_END, V.PAUSE},
     Phase.ARMED: EVERYWHERE | {V.START, V.PAUSE},
     Phase.RUNNING: EVERYWHERE | {V.ADJUST, V.PAUSE},
     Phase.PAUSED: EVERYWHERE | {V.CHECK, V.RESUME},
@@ -58,6 +62,11 @@ ENERGISE_RULES = (gate.g04, gate.g17, gate.g18, gate.g28, gate.m19_rest)
 SKIN_RULES = (skin.g20,)
 BLIND_RULES = (skin.g29, skin.g21)
 FIT_RULES = (pulse.g23_fit,)
+CALIBRATED_RULES = (trial.g19,)
+PULSE_PREPARED = (trial.g08_window, *PULSE[1:])
+"""A session may be prepared whose thresholds are still to be found; what they bind is judged before it is armed."""
+TRIAL_RULES = tuple(judge for judge in ENERGISE_RULES if judge not in (gate.g17, gate.g18, gate.g28))
+"""A calibration has no programme: no rhythm, no ramp and no dose of one."""
 
 
 def asked(turn: Turn, event: Asked) -> None:
@@ -70,7 +79,7 @@ def asked(turn: Turn, event: Asked) -> None:
     if verb not in ALLOWED[station.phase]:
         turn.refuse(command, Reason("", Severity.REFUSE, "SES.STATE"))
         return
-    lowering = isinstance(command.wish, Adjust) and command.wish.delta_ua < 0
+    lowering = isinstance(command.wish, Adjust | CalibrationStep) and command.wish.delta_ua < 0
     if station.waiting is not None and verb not in BUSY_OK and not lowering:
         turn.refuse(command, Reason("", Severity.REFUSE, "SES.PHASE_CHANGED"))
         return
@@ -95,19 +104,44 @@ def judged(turn: Turn, command: Command, session: Session | None, *, channel: in
     device = turn.station.device
     if flows and session is not None and device is not None:
         for setting in session.settings:
-            lane = Lane(
-                session.rx,
-                setting.plan,
-                setting.plan.train(setting.setpoint_ua),
-                session.limits,
-                device.caps,
-                turn.now.wall_ms,
-            )
-            reasons += turn.ask(FIT_RULES + PULSE, lane)
-            reading = next((r for r in session.readings if r.channel == setting.plan.channel), None)
-            skin = Skin(setting, reading, session.limits, device.caps, session.rx, turn.now.mono_ms)
+            lane, skin = seen(turn, session, setting, device.caps)
+            sure = command.verb is not V.PREPARE or trial.is_calibrated(lane)
+            pulse = CALIBRATED_RULES + PULSE if sure else PULSE_PREPARED
+            reasons += turn.ask(FIT_RULES + pulse, lane)
             checked = command.verb in (V.ARM, V.START, V.RESUME)
             reasons += turn.ask(BLIND_RULES + SKIN_RULES if checked else BLIND_RULES, skin)
+    if reasons:
+        turn.refuse(command, *reasons)
+    return not reasons
+
+
+def seen(turn: Turn, session: Session, setting: Setting, caps: Capabilities) -> tuple[Lane, Skin]:
+    """Look at one channel as it would be."""
+    train = setting.plan.train(setting.setpoint_ua)
+    lane = Lane(session.rx, setting.plan, train, session.limits, caps, turn.now.wall_ms)
+    reading = next((r for r in session.readings if r.channel == setting.plan.channel), None)
+    return lane, Skin(setting, reading, session.limits, caps, session.rx, turn.now.mono_ms)
+
+
+def tried(
+    turn: Turn,
+    command: Command,
+    session: Session,
+    rules: tuple[Judge[Gate], ...],
+    channel: int,
+    rise_ua: int | None = None,
+) -> bool:
+    """Ask every rule that a wish of a calibration calls for; `rise_ua` is None where it can let no current flow."""
+    g = Gate(turn.station, command, session, turn.now, channel, rise_ua or 0)
+    reasons = turn.ask(WISH_RULES + rules, g)
+    device = turn.station.device
+    if rise_ua is not None:
+        reasons += turn.ask(SESSION_RULES + TRIAL_RULES, g)
+    for setting in session.settings:
+        if rise_ua is not None and device is not None and setting.plan.channel == channel:
+            lane, skin = seen(turn, session, setting, device.caps)
+            reasons += turn.ask(FIT_RULES + PULSE_TRIAL, lane)
+            reasons += turn.ask(BLIND_RULES + SKIN_RULES if command.verb is V.CAL_BEGIN else BLIND_RULES, skin)
     if reasons:
         turn.refuse(command, *reasons)
     return not reasons
@@ -189,7 +223,7 @@ def opened(turn: Turn, rx: Prescription, wish: Prepare) -> Session:
     site = turn.station.config.limits[rx.programme.modality]
     limits = meet(site, CLASS_CAPS[rx.programme.modality, rx.sensation], dict(rx.limits))
     zeros = (0,) * len(rx.channels)
-    return Session(
+    session = Session(
         id=f"s-{turn.station.config.device}-{turn.station.boot_id}-{turn.new_id()}",
         rx=rx,
         limits=limits,
@@ -199,6 +233,7 @@ def opened(turn: Turn, rx: Prescription, wish: Prepare) -> Session:
         course=Course(rx.programme.onward_ms(wish.played_ms), 0, 0, 0, (), 0, zeros, zeros),
         channels=(FRESH,) * len(rx.channels),
     )
+    return calibrate.relying_on(session, wish.calibrations)
 
 
 def check(turn: Turn, command: Command) -> None:
@@ -227,13 +262,59 @@ def check(turn: Turn, command: Command) -> None:
     turn.station = turn.station._replace(session=session._replace(readings=kept))
 
 
+def calibration_begin(turn: Turn, command: Command) -> None:
+    """Look for the thresholds of a channel, whose first press is judged before anything is reserved."""
+    session, wish = turn.station.session, command.wish
+    if session is None or not isinstance(wish, CalibrationBegin):
+        raise TypeError(wish)
+    would_be = calibrate.at(session, wish.channel, calibrate.FIRST_UA)
+    if tried(turn, command, would_be, trial.TRIAL_BEGIN, wish.channel, 0):
+        calibrate.begin(turn, command, session, wish.channel)
+
+
+def calibration_step(turn: Turn, command: Command) -> None:
+    """The button is down, or asks for less."""
+    session, wish = turn.station.session, command.wish
+    if session is None or session.trial is None or not isinstance(wish, CalibrationStep):
+        raise TypeError(wish)
+    number, flows = session.trial.channel, session.trial.began_ms > 0
+    delta_ua = wish.delta_ua if type(wish.delta_ua) is int else 0
+    would_be = calibrate.at(session, number, calibrate.level_ua(session, session.trial) + delta_ua)
+    if delta_ua < 0:
+        if tried(turn, command, session, trial.TRIAL_LOWER, number):
+            calibrate.lower(turn, command, session, delta_ua)
+        return
+    held = flows and delta_ua == 0
+    rules, rise_ua = (trial.TRIAL_HOLD, None) if held else (trial.TRIAL_STEP, delta_ua)
+    if tried(turn, command, would_be, rules, number, rise_ua):
+        calibrate.press(turn, command, would_be, delta_ua)
+    else:
+        calibrate.still_down(turn, command)
+
+
+def calibration_mark(turn: Turn, command: Command) -> None:
+    """A threshold stands here."""
+    session, wish = turn.station.session, command.wish
+    if session is None or session.trial is None or not isinstance(wish, CalibrationMark):
+        raise TypeError(wish)
+    if tried(turn, command, session, trial.TRIAL_MARK, session.trial.channel):
+        calibrate.mark(turn, command, session, wish)
+
+
+def calibration_end(turn: Turn, command: Command) -> None:
+    """Enough: zero, and back to where the session was prepared."""
+    session = turn.station.session
+    if session is not None and tried(turn, command, session, (), 0):
+        calibrate.end(turn, command, session)
+
+
 def arm(turn: Turn, command: Command) -> None:
     """Reserve the whole dose and write the permit; the device is armed when that is durable."""
     session = turn.station.session
     if session is None or not judged(turn, command, session):
         return
     permit = therapy_permit(turn, session)
-    entry = turn.commit(EntryKind.PERMIT, permit_request(session, permit, probe=False))
+    entry = turn.commit(EntryKind.PERMIT, permit_request(session, permit))
     wait(turn, command, Purpose.ARM_PERMIT, permit, entry=entry)
     armed = session._replace(course=session.course._replace(armed_ms=turn.now.mono_ms))
     turn.station = turn.station._replace(session=armed)
@@ -270,10 +351,7 @@ def resume(turn: Turn, command: Command) -> None:
         turn.refuse(command, Reason("", Severity.REFUSE, "SES.STATE"))
         return
     if judged(turn, command, session):
-        course = session.course
-        base = tuple(before + seen for before, seen in zip(course.base_nc, course.seen_nc, strict=True))
-        course = course._replace(base_nc=base, seen_nc=(0,) * len(base))
-        turn.station = turn.station._replace(session=session._replace(course=course))
+        turn.station = turn.station._replace(session=rolled(session))
         arm_device(turn, command, Purpose.REARMED, session.permit)
         turn.answer(command, "accepted")
 
@@ -299,7 +377,7 @@ def adjust(turn: Turn, command: Command) -> None:
     setpoint_ua = next(s.setpoint_ua for s in settings if s.plan.channel == wish.channel)
     if rise_ua > 0:
         permit = therapy_permit(turn, would_be)
-        entry = turn.commit(EntryKind.PERMIT, permit_request(would_be, permit, probe=False))
+        entry = turn.commit(EntryKind.PERMIT, permit_request(would_be, permit))
         wait(turn, command, Purpose.RISE_PERMIT, permit, entry=entry, channels=(wish.channel,), setpoint_ua=setpoint_ua)
         return
     if setpoint_ua <= 0:
@@ -361,6 +439,10 @@ OBEY: Final = {
     V.RELEASE: release,
     V.PREPARE: prepare,
     V.CHECK: check,
+    V.CAL_BEGIN: calibration_begin,
+    V.CAL_STEP: calibration_step,
+    V.CAL_MARK: calibration_mark,
+    V.CAL_END: calibration_end,
     V.ARM: arm,
     V.START: start,
     V.ADJUST: adjust,

@@ -36,7 +36,7 @@ def history_of(
     before = (*theirs, ROW.closed_wall_ms < horizon_ms, ROW.charged_nc > 0)
     # Days with a charge, not sessions: a treatment given in parts must not look like several.
     days = func.count(distinct(ROW.opened_wall_ms // DAY_MS))
-    older = select(ROW.site, ROW.modality, days).where(*before)
+    older = select(ROW.site, ROW.modality, days).where(*before, ROW.on_time_ms > 0)
     earlier = connection.execute(older.group_by(ROW.site, ROW.modality).order_by(ROW.site, ROW.modality)).all()
     # Apart for what was completed, so that the last completed one is among them.
     places = (ROW.site, ROW.pair, ROW.modality, ROW.completed)

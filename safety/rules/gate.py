@@ -4,7 +4,7 @@ Before a session, and again before every wish that could let current flow or rai
 changes a figure. The wish itself is judged in wish.py, the pulse in pulse.py, the skin in skin.py.
 """
 
-from safety.dose import is_plateau
+from safety.dose import given_by, is_plateau
 from safety.fatigue import REST_MS
 from safety.limits import Modality
 from safety.messages import DeviceState
@@ -90,7 +90,7 @@ def g23(g: Gate) -> Reason | None:
         return Reason("G23", REFUSE, "RX.DEVICE_MISMATCH")
     if device.caps.accuracy_ppm > ACCURACY_PPM:
         return Reason("G23", REFUSE, "RX.DEVICE_MISMATCH", 0, device.caps.accuracy_ppm, ACCURACY_PPM, "ppm")
-    armed = g.station.phase in (Phase.ARMED, Phase.RUNNING)
+    armed = g.station.phase in (Phase.ARMED, Phase.RUNNING, Phase.CALIBRATING)
     if (device.status.state is not DeviceState.STOPPED and not armed) or g.station.stopping is not None:
         return Reason("G23", REFUSE, "DEV.WATCHDOG")
     return None
@@ -125,17 +125,15 @@ def g28(g: Gate) -> Reason | None:
     """The worst dose of what is left, with what was given, fits into 95 % of each of the session's caps."""
     if g.session is None:
         return None
-    limits, course = g.session.limits, g.session.course
-    programme = g.session.rx.programme
-    left_ms = max(0, programme.therapy_ms - course.played_ms)
-    for index, (setting, channel) in enumerate(zip(g.session.settings, g.session.channels, strict=True)):
+    limits, programme = g.session.limits, g.session.rx.programme
+    left_ms = max(0, programme.therapy_ms - g.session.course.played_ms)
+    for index, setting in enumerate(g.session.settings):
         dose = worst_dose(setting.plan, programme, setting.setpoint_ua, left_ms)
-        nc, i2t, on_ms = channel.spent
-        given_nc = max(nc, course.base_nc[index] + course.seen_nc[index])
+        given = given_by(g.session, index)
         for asked, cap, unit in (
-            (given_nc + dose.nc, limits.session_nc, "nC"),
-            (i2t + dose.i2t, limits.session_i2t, "uA^2 us"),
-            (on_ms + dose.on_ms, limits.session_on_ms, "ms"),
+            (given.nc + dose.nc, limits.session_nc, "nC"),
+            (given.i2t + dose.i2t, limits.session_i2t, "uA^2 us"),
+            (given.on_ms + dose.on_ms, limits.session_on_ms, "ms"),
         ):
             if asked * PPM > cap * limits.dose_share_ppm:
                 allowed = cap * limits.dose_share_ppm // PPM

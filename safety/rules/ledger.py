@@ -3,7 +3,7 @@
 Doses are kept by patient, site, pair of pads and kind of therapy; what a rule counts on a site it counts over all its
 pairs, since the skin and the muscle under them are one. The rules count *treatments*: sessions on one site whose gap
 is at most 30 min and whose prescription is the same are one treatment continued, as long as the later ones give no
-more than what was left of the first.
+more than what was left of the first. A calibration gives a dose and is no treatment.
 """
 
 from collections.abc import Iterable
@@ -77,7 +77,7 @@ def past(history: History, request: PermitRequest, channel: ChannelRequest, now_
         )
     )
     sessions: dict[str, tuple[Record, ...]] = {}
-    for record in records:
+    for record in filter(is_treatment, records):
         sessions[record.session] = (*sessions.get(record.session, ()), record)
     treatments: list[tuple[Record, ...]] = []
     for session in sessions.values():
@@ -91,6 +91,11 @@ def past(history: History, request: PermitRequest, channel: ChannelRequest, now_
     goes_on = continues(latest, request.rx, now_ms, asked)
     earlier = sum(n for site, modality, n in history.earlier if (site, modality) == place)
     return Past(channel, request, request.limits, history, records, tuple(treatments), earlier, goes_on, now_ms)
+
+
+def is_treatment(what: Record | PermitRequest) -> bool:
+    """Tell a treatment from a calibration, which plans no plateau: its dose counts, it is no treatment."""
+    return what.on_time_ms > 0
 
 
 def continues(treatment: tuple[Record, ...], rx: str, at_ms: int, doses: Iterable[Dose]) -> bool:
@@ -172,20 +177,20 @@ def g27_montage(p: Past) -> Reason | None:
 def l01(p: Past) -> Reason | None:
     """Treatments a day on the site."""
     count = since(p, DAY_MS)
-    if count <= p.limits.treatments_day:
+    if count <= p.limits.treatments_day or not is_treatment(p.request):
         return None
     return Reason("L01", REFUSE, "DOSE.DAY", p.channel.channel, count, p.limits.treatments_day, "treatments")
 
 
 def l02(p: Past) -> Reason | None:
     """NMES: a muscle rests between treatments; longest after each of the first two."""
-    if p.request.modality is not Modality.NMES or p.continues or not p.records:
+    if p.request.modality is not Modality.NMES or p.continues or not p.treatments or not is_treatment(p.request):
         return None
     short = p.request.on_time_ms <= SHORT_ON_MS
     needed = p.limits.gap_short_ms if short else p.limits.gap_ms
     if p.earlier + len(p.treatments) <= 2:
         needed = max(needed, p.limits.gap_first_ms)
-    gap = p.now_ms - max(ended_ms(record, p.now_ms) for record in p.records)
+    gap = p.now_ms - max(ended_ms(record, p.now_ms) for treatment in p.treatments for record in treatment)
     if gap >= needed:
         return None
     return Reason("L02", REFUSE, "FAT.REST", p.channel.channel, gap, needed, "ms")
@@ -214,7 +219,7 @@ def l05(p: Past) -> Reason | None:
     count = since(p, WEEK_MS)
     light = p.request.on_time_ms <= SHORT_ON_MS
     allowed = p.limits.treatments_week_short if light else p.limits.treatments_week
-    if count <= allowed:
+    if count <= allowed or not is_treatment(p.request):
         return None
     return Reason("L05", REFUSE, "DOSE.WEEK", p.channel.channel, count, allowed, "treatments")
 

@@ -10,6 +10,8 @@ from safety.rules.people import m05
 from safety.rules.tick import m02, m03, m04, m18, m19, m20, m21, m25
 
 TICK = (m25, m04, m03, m02, m18, m20, m21, m19, m05)
+TICK_CALIBRATING = tuple(judge for judge in TICK if judge is not m20)
+"""A calibration has no rhythm of its own: its bursts are bounded by the button (rules/trial.py)."""
 TICK_ARMED = (m25, m04, m21, m05)
 TICK_PAUSED = (m04, m21)
 TICK_PREPARED = (m04,)

@@ -1,6 +1,7 @@
 """G rules of the pulse: judged before it is allowed, and again whenever the picture changes (M02)."""
 
 from safety.limits import Modality, Sensation
+from safety.rules.trial import ceiling_ua, is_calibrated
 from safety.rules.views import Lane
 from safety.units import ceil_div
 from safety.verdict import Reason, Severity
@@ -18,23 +19,19 @@ from safety.waveform import (
 
 REFUSE = Severity.REFUSE
 PPM = 1_000_000
-CALIBRATION_MS = 7 * 86_400_000
-"""Age at which a calibration no longer counts (G19's default; engineering default)."""
 
 
 def cap_ua(lane: Lane) -> int:
     """Give the highest amplitude allowed on this channel.
 
-    Device, site, prescription window, sensation class, calibration; 0 if none may flow. A calibration that is too
-    old, or from the future, permits nothing more and still binds.
+    Device, site, prescription window, sensation class, calibration; 0 if none may flow. A calibration that does not
+    hold (G19) permits nothing more and still binds.
     """
     plan, limits, rx = lane.plan, lane.limits, lane.rx
-    cap = min(lane.caps.max_ua, limits.amplitude_ua, plan.max_ua)
+    cap = min(ceiling_ua(lane), plan.max_ua)
     calibration = plan.calibration
     motor, maximal = (calibration.motor_ua, calibration.maximal_ua) if calibration else (None, None)
-    counts = calibration is not None and (
-        -limits.clock_skew_ms <= lane.wall_ms - calibration.at_wall_ms <= CALIBRATION_MS
-    )
+    counts = is_calibrated(lane)
     if rx.programme.modality is Modality.TENS and maximal is not None:
         cap = min(cap, maximal * limits.tens_tolerance_ppm // PPM)
     if rx.sensation is Sensation.S0:

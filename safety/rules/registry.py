@@ -33,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     Rule("G16", "H15", "", "Both phases carry the same charge; the device's mismatch leaves little direct current."),
     Rule("G17", "H20", "", "A held muscle gets at least so much rest as its on-time asks for."),
     Rule("G18", "H08 H42", "", "The programme ramps from zero; a set-point rises slowly and only on the plateau."),
+    Rule("G19", "H05 H45", "", "The thresholds a session relies on were found, with these pads, and not too long ago."),
     Rule("G20", "H07 H46", "impedance", "Three fresh, steady test readings suit the pads."),
     Rule("G21", "H09", "impedance", "The device's voltage reaches the set current with room to spare."),
     Rule("G23", "H07 H13 H23 H35 H50", "", "The device is known, of the expected kind, present and stopped."),
@@ -93,7 +94,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 PENDING = (
-    *("G03", "G05", "G06", "G07", "G19", "G22", "G24", "G25"),
+    *("G03", "G05", "G06", "G07", "G22", "G24", "G25"),
     *("M06", "M15", "M16", "M17", "M22", "M24", "M31", "M32", "M34", "M35", "M36", "M37"),
     "X12",
 )

@@ -3,6 +3,7 @@
 from safety.dose import SLACK_MS, near_ms
 from safety.limits import Modality
 from safety.rules.pulse import g08, g09, g10, g11, g12, g13, g14, g15, g16
+from safety.rules.trial import g08_trial
 from safety.rules.views import Lane, Watch
 from safety.units import ceil_div
 from safety.verdict import Reason, Severity
@@ -11,6 +12,8 @@ HOLD, PAUSE, STOP, LOCK = Severity.HOLD, Severity.PAUSE, Severity.STOP, Severity
 PPM = 1_000_000
 PULSE = (g08, g09, g10, g11, g12, g13, g14, g15, g16)
 """The gate rules that judge a pulse; M02 asks them again of every picture."""
+PULSE_TRIAL = (g08_trial, *PULSE[1:])
+"""The same for a calibration, which is looking for the thresholds that G08 would bind by."""
 
 
 def m25(w: Watch) -> Reason | None:
@@ -55,7 +58,8 @@ def m03(w: Watch) -> Reason | None:
     """
     if w.station.device is None:
         return None
-    ramp_ms, step_ua = max(w.session.rx.programme.ramp_up_ms, 1), w.station.device.caps.step_ua
+    step_ua = w.station.device.caps.step_ua
+    ramp_ms = max(w.session.programme.ramp_up_ms, 1)
     trains = {train.channel: train for train in w.wanted.trains}
     for setting, channel in zip(w.session.settings, w.session.channels, strict=True):
         train = trains.get(setting.plan.channel)
@@ -78,10 +82,11 @@ def m02(w: Watch) -> Reason | None:
     if w.wanted is w.station.beat.picture or w.wanted == w.station.beat.picture or w.station.device is None:
         return None
     # Ages are judged as of arming: a calibration that grows old in a session is the next gate's business.
-    last, armed_wall_ms = 0, w.wall_ms - (w.now_ms - w.session.course.armed_ms)
+    last, armed_wall_ms, trial = 0, w.wall_ms - (w.now_ms - w.session.course.armed_ms), w.session.trial
     for train in w.wanted.trains:
         setting = next((s for s in w.session.settings if s.plan.channel == train.channel), None)
-        if setting is None or train.channel <= last:
+        stray = trial is not None and train.channel != trial.channel
+        if setting is None or train.channel <= last or stray:
             return Reason("M02", LOCK, "SYS.INTERNAL", train.channel, train.channel, last, "channel")
         last = train.channel
         if train.width_us > setting.plan.width_us:
@@ -89,7 +94,7 @@ def m02(w: Watch) -> Reason | None:
         if train.period_us < setting.plan.period_us:
             return Reason("M02", LOCK, "LIM.FREQUENCY", last, train.period_us, setting.plan.period_us, "us")
         lane = Lane(w.session.rx, setting.plan, train, w.limits, w.station.device.caps, armed_wall_ms)
-        for judge in PULSE:
+        for judge in PULSE if trial is None else PULSE_TRIAL:
             found = judge(lane)
             if found is not None:
                 return Reason("M02", LOCK, found.code, train.channel, found.asked, found.allowed, found.unit)

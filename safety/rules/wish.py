@@ -35,7 +35,7 @@ def g01(g: Gate) -> Reason | None:
     return None
 
 
-MUST_EXPECT = frozenset({Verb.ARM, Verb.START, Verb.RESUME})
+MUST_EXPECT = frozenset({Verb.ARM, Verb.START, Verb.RESUME, Verb.CAL_BEGIN})
 
 
 def g02(g: Gate) -> Reason | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from safety.effects import (
     Arm,
@@ -51,6 +51,8 @@ SHIPPED_NMES: dict[str, int] = {
     "ramp_ms": 1_000,
     "rise_ua": 1_000,
     "rise_ua_per_s": 1_000,
+    "calibration_ms": 604_800_000,
+    "calibration_ppm": 400_000,
     "check_low_ohm": 300,
     "check_high_ohm": 3_000,
     "check_spread_ppm": 200_000,
@@ -151,7 +153,7 @@ def config(nmes: dict[str, int] | None = None, tens: dict[str, int] | None = Non
 
 
 def plan(**changes: object) -> Plan:
-    """Make one channel: 20 mA, 300 us, 40 Hz on 25 cm2."""
+    """Make one channel: 20 mA, 300 us, 40 Hz on 25 cm2, calibrated with these very pads and this width."""
     values: dict[str, object] = {
         "channel": 1,
         "site": "left-quadriceps",
@@ -172,7 +174,11 @@ def plan(**changes: object) -> Plan:
             maximal_ua=60_000,
         ),
     }
-    return Plan(**(values | changes))  # type: ignore[arg-type]
+    made = Plan(**(values | changes))  # type: ignore[arg-type]
+    if made.calibration is None:
+        return made
+    found = replace(made.calibration, pair=made.pair, area_mm2=made.area_mm2, width_us=made.width_us)
+    return replace(made, calibration=found)
 
 
 def rx(*plans: Plan, programme: Programme | None = None, **changes: object) -> Prescription:

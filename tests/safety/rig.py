@@ -50,6 +50,7 @@ from safety.messages import (
     ArmSession,
     Asked,
     Booted,
+    CalibrationBegin,
     Check,
     Claim,
     ClearLatch,
@@ -73,7 +74,7 @@ from safety.messages import (
     Verb,
 )
 from safety.prescription import Calibration, Plan, Prescription, Programme
-from safety.state import Phase, Station
+from safety.state import Phase, Session, Station, Trial
 from safety.verdict import Reason
 from safety.waveform import OFF, Picture, Train
 
@@ -166,6 +167,8 @@ class Rig:
     def wanted(self) -> Picture:
         """What the programme would like at this tick."""
         session = self.station.session
+        if session is not None and session.trial is not None:
+            return self.burst(session, session.trial)
         if session is None or self.phase is not Phase.RUNNING:
             return OFF
         late_ms = self.mono_ms - self.station.beat.tick_ms
@@ -179,6 +182,13 @@ class Rig:
             if ua:
                 trains.append(setting.plan.train(ua))
         return Picture(tuple(trains))
+
+    def burst(self, session: Session, trial: Trial) -> Picture:
+        """What a held button would like at this tick."""
+        ms = min(self.mono_ms - trial.began_ms, 1_000) if trial.began_ms else 0
+        setting = next(setting for setting in session.settings if setting.plan.channel == trial.channel)
+        ua = setting.setpoint_ua * ms // 1_000 // 100 * 100
+        return Picture((setting.plan.train(ua),)) if ua else OFF
 
     def tick(self, count: int = 1, ms: int = 50, *, renew: bool = True) -> None:
         """Let time pass."""
@@ -237,6 +247,12 @@ class Rig:
         assert self.phase is Phase.ARMED
         return self
 
+    def calibrating(self, prescription: Prescription | None = None, channel: int = 1) -> Rig:
+        """Bring the rig to CALIBRATING; the button is up."""
+        self.prepared(prescription).must(CalibrationBegin(channel))
+        assert self.phase is Phase.CALIBRATING
+        return self
+
     def running(self, prescription: Prescription | None = None, ticks: int = 0) -> Rig:
         """Bring the rig to RUNNING, `ticks` into the programme."""
         self.armed(prescription).must(Start())
@@ -289,6 +305,8 @@ def standing(phase: Phase) -> Rig:
         rig.must(Claim())
     elif phase is Phase.PREPARED:
         rig.prepared()
+    elif phase is Phase.CALIBRATING:
+        rig.calibrating()
     elif phase is Phase.ARMED:
         rig.armed()
     elif phase in {Phase.RUNNING, Phase.PAUSED, Phase.UNCERTAIN}:
@@ -337,6 +355,7 @@ __all__ = [
     "Adjust",
     "ArmSession",
     "Calibration",
+    "CalibrationBegin",
     "Check",
     "Claim",
     "ClearLatch",

@@ -45,7 +45,7 @@ from safety.state import Purpose
 from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 
-REACHED = [phase for phase in Phase if phase is not Phase.CALIBRATING]
+REACHED = list(Phase)
 ENERGISING = Arm | Drive | Feed | Probe
 RESERVE_NC = 12_171_600
 """6 cycles x (4 s x 40 Hz + 1) pulses x 12,000 nC, and 5 %."""

@@ -35,7 +35,7 @@ from safety.messages import (
 )
 from safety.verdict import Clear, Reason, Scope, Severity
 
-REACHED = [phase for phase in Phase if phase is not Phase.CALIBRATING]
+REACHED = list(Phase)
 IN_SESSION = [Phase.PREPARED, Phase.ARMED, Phase.RUNNING, Phase.PAUSED]
 ENERGISING = Arm | Drive | Feed | Probe
 

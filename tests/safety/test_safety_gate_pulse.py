@@ -273,7 +273,7 @@ def test_g08_each_layer_alone_lowers_the_cap(changes: dict[str, int], cap: int):
 
 @pytest.mark.rule("G08")
 @pytest.mark.hazard("H05")
-@pytest.mark.parametrize("age_ms", [-2_001, 7 * DAY_MS + 1])
+@pytest.mark.parametrize("age_ms", [-2_001, 30 * DAY_MS + 1])
 @pytest.mark.parametrize(
     ("modality", "sensation", "maximal_ua", "cap"),
     [

@@ -54,6 +54,8 @@ CEILINGS = {
     "tens_tolerance_ppm": 900_000,
     "rise_ua": 1_000,
     "rise_ua_per_s": 2_000,
+    "calibration_ms": 2_592_000_000,
+    "calibration_ppm": 500_000,
     "check_high_ohm": 6_000,
     "check_spread_ppm": 200_000,
     "check_age_ms": 600_000,
@@ -114,7 +116,7 @@ CLASSES = {
 }
 """Amplitude, phase charge, density, impedance ratio, session length of safety reference 3.3."""
 
-CANONICAL_SHA256 = "c92a143175836fe3756c3d350e73d0ab20c3d1c6418549e571b0bd5d0ade1710"
+CANONICAL_SHA256 = "87b5a87f334ce96ca7e88f52d639288a370668cb42a84a6846097953fd02638d"
 
 
 # The compiled tables

@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 from safety import facts, machine, wishes
-from safety.rules import gate, heard, ledger, line, monitor, people, pulse, skin, tick, wish
+from safety.rules import gate, heard, ledger, line, monitor, people, pulse, skin, tick, trial, wish
 from safety.rules.hazards import HAZARDS
 from safety.rules.registry import LOCK_SCOPE, PENDING, RULES
 from safety.verdict import Scope
@@ -54,7 +54,7 @@ def spoken(module: object) -> set[str]:
 
 @pytest.mark.hazard("H40")
 def test_what_the_rules_can_say_is_what_is_registered():
-    rooms = (wish, gate, pulse, skin, tick, people, heard, line, ledger, wishes, facts, machine)
+    rooms = (wish, gate, pulse, skin, trial, tick, people, heard, line, ledger, wishes, facts, machine)
     said = {rule for room in rooms for rule in spoken(room)}
     accounting = {"L07", "L08"}  # they count, and say nothing by themselves
     not_registered = {"G03", "STOP"}  # an armed session that nobody starts; a person's own stop
@@ -65,7 +65,8 @@ def test_what_the_rules_can_say_is_what_is_registered():
 def test_each_built_rule_is_asked_somewhere():
     asked = (
         *wishes.WISH_RULES, *wishes.SESSION_RULES, *wishes.ENERGISE_RULES, *wishes.FIT_RULES, *wishes.PULSE,
-        *wishes.SKIN_RULES, *wishes.BLIND_RULES, *ledger.LEDGER, *monitor.TICK, *monitor.HEARD, *monitor.WORD,
+        *wishes.SKIN_RULES, *wishes.BLIND_RULES, *wishes.CALIBRATED_RULES,
+        *ledger.LEDGER, *monitor.TICK, *monitor.HEARD, *monitor.WORD,
     )  # fmt: skip
     names = {rule.__name__.split("_")[0].upper() for rule in asked}
     # facts.garbled, machine.insist; ledger.counted, admit, what the ledger asks before a correction

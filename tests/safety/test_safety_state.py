@@ -48,6 +48,7 @@ def test_a_wish_waits_for_the_journal_or_for_the_device() -> None:
     assert [purpose.value for purpose in Purpose] == [
         *("check permit", "probes", "arm permit"),
         *("armed", "rise permit", "rearmed"),
+        *("trial permit", "trial armed"),
     ]
 
 
@@ -105,7 +106,7 @@ def test_a_quiet_tick_shares_every_group_but_those_that_time_moves() -> None:
     shared = [name for name in Station._fields if getattr(before, name) is getattr(after, name)]
     assert set(Station._fields) - set(shared) <= {"session", "beat", "device", "tally", "holder"}
     kept = [name for name in state.Session._fields if getattr(before.session, name) is getattr(after.session, name)]
-    assert kept == ["id", "rx", "limits", "settings", "readings", "permit"]
+    assert kept == ["id", "rx", "limits", "settings", "readings", "permit", "trial"]
 
 
 def test_a_tick_of_an_idle_station_keeps_all_but_the_beat() -> None:

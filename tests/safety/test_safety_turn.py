@@ -399,7 +399,7 @@ def test_a_stop_without_a_device_and_without_current_closes_at_once() -> None:
 
 @pytest.mark.rule("X5")
 @pytest.mark.hazard("H10")
-@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.CALIBRATING])
+@pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize(
     "who", [{}, {"principal": "a-stranger", "role": "none"}, {"retained": True}, {"issued_wall_ms": 0}]
 )

@@ -246,7 +246,7 @@ CASES = [
     Case(gate.g04, "ENERGISE_RULES", refuse("G04", "RX.EXPIRED", 0, WALL_MS + 10, WALL_MS + 9, "ms"), expired),
     Case(
         pulse.g08, "PULSE", refuse("G08", "LIM.TOLERANCE", 1, 60_001, 60_000, "uA"),
-        prescribing(rx(plan(ua=60_001, max_ua=80_000, calibration=None))),
+        lambda: (Rig().prepared(rx(plan(ua=60_001, max_ua=80_000, calibration=None))), ArmSession()),
     ),
     Case(pulse.g09, "PULSE", refuse("G09", "LIM.PULSE_WIDTH", 1, 401, 400, "us"), shaped(width_us=401)),
     Case(pulse.g10, "PULSE", refuse("G10", "LIM.FREQUENCY", 1, 12_499, 12_500, "us"), shaped(period_us=12_499)),

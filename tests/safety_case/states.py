@@ -24,7 +24,15 @@ from rig import (
 )
 
 from safety.effects import Silence
-from safety.messages import DeviceDown, Verb
+from safety.messages import (
+    CalibrationBegin,
+    CalibrationEnd,
+    CalibrationMark,
+    CalibrationStep,
+    DeviceDown,
+    Threshold,
+    Verb,
+)
 from safety.rules.registry import LOCK_SCOPE
 from safety.state import Phase
 from safety.verdict import MAY_CLEAR, Clear, Scope, Severity, clear_class
@@ -36,6 +44,10 @@ WISHES: Final[dict[Verb, object]] = {
     Verb.RELEASE: Release(),
     Verb.PREPARE: Prepare(rx(), rx().ref, rx().patient),
     Verb.CHECK: Check(()),
+    Verb.CAL_BEGIN: CalibrationBegin(1),
+    Verb.CAL_STEP: CalibrationStep(1_000),
+    Verb.CAL_MARK: CalibrationMark(Threshold.SENSORY, absent=True),
+    Verb.CAL_END: CalibrationEnd(),
     Verb.ARM: ArmSession(),
     Verb.START: Start(),
     Verb.ADJUST: Adjust(1, 1_000),
@@ -96,7 +108,7 @@ def at(phase: Phase) -> Rig:
 def reached() -> dict[tuple[Phase, Phase], list[str]]:
     """Every change of phase that one wish or one cause brings about, as the shipped core does it."""
     edges: dict[tuple[Phase, Phase], list[str]] = {}
-    for phase in (phase for phase in Phase if phase is not Phase.CALIBRATING):
+    for phase in Phase:
         for label, lead in steps(phase):
             rig = at(phase)
             lead(rig)

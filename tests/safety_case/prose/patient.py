@@ -1,6 +1,29 @@
 """Pages of the gate's rules about patient, people and place: G03, G05 to G07, G19, G22, G24 to G26."""
 
-from tests.safety_case.page import Page
+from dataclasses import replace
+
+from rig import ArmSession, Rig, Sensation
+
+from tests.safety_case.bedside import DAY_MS, WALL_MS, first, plan, rx
+from tests.safety_case.page import Outcome, Page, example
+
+WEEK_MS = 7 * DAY_MS
+
+
+def relying(**found: int) -> Outcome:
+    """A session is armed on thresholds that were found like this."""
+    known = replace(plan().calibration, **found)
+    rig = Rig().prepared(rx(replace(plan(), calibration=known), sensation=Sensation.S1))
+    return first(rig.ask(ArmSession()).reasons, "G19")
+
+
+def found_ago(age_ms: int) -> Outcome:
+    return relying(at_wall_ms=WALL_MS - age_ms)
+
+
+def found_under(area_mm2: int) -> Outcome:
+    return relying(area_mm2=area_mm2)
+
 
 PAGES = (
     Page(
@@ -44,9 +67,13 @@ PAGES = (
         guards="What somebody tolerates depends on the place, the pad and the day. A calibration of other pads, "
         "another width or another "
         "month says nothing, and a missing one leaves only what is safe without.",
-        check="a calibration where the class needs one; same pair, same area, pulses no wider than it was found with; "
+        check="a calibration where the class needs one; same pair, same area, same width as it was found with; "
         "its age <= limit",
-        examples=(),
+        examples=(
+            example("A muscle under skin that feels little, thresholds of {age_ms} ago", found_ago, age_ms=WEEK_MS),
+            example("The same, thresholds of {age_ms} ago", found_ago, age_ms=WEEK_MS + DAY_MS),
+            example("The same, found with a pad of {area_mm2}", found_under, area_mm2=5_000),
+        ),
     ),
     Page(
         "G22",
