@@ -15,10 +15,11 @@ from urllib.parse import quote
 
 from safety.effects import Effect
 from safety.messages import Event, Now
+from safety.state import Station
 
 from .words import WordError, dumps, form, loads
 
-SCHEMA = 1
+SCHEMA = 2
 BATCH = 64
 """Lines that make a write worth its while: some 3 s of one device's ticks."""
 CAPACITY = 4096
@@ -28,11 +29,12 @@ LARGEST_BYTES = 256 * 2**20
 
 
 class Begin(NamedTuple):
-    """The first line."""
+    """The first line; `station` is what stood before the first moment, from which `step` can play the tape again."""
 
     schema: int
     device: str
     session: str
+    station: Station | None = None
 
 
 class Moment(NamedTuple):
@@ -201,7 +203,10 @@ class Recorder:
         self._on_error = on_error
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
 
-    def begin(self, device: str, session: str) -> Tape:
-        """Begin the tape of a session; the file is named after the session and made with the first line."""
+    def begin(self, device: str, session: str, before: Station | None = None) -> Tape:
+        """Begin the tape of a session, from what the station was before it.
+
+        The file is named after the session and made with the first line.
+        """
         path = self._directory / f"{quote(session, safe='')}.ndjson"
-        return Tape(TapeFile(path, Begin(SCHEMA, device, session)), self._worker, self._on_error)
+        return Tape(TapeFile(path, Begin(SCHEMA, device, session, before)), self._worker, self._on_error)

@@ -155,14 +155,14 @@ class Actor:
             self._performer.perform(done.effects[:stops], now)
             self._show(before, event, now)
             self._performer.perform(done.effects[stops:], now)
-            self._record(event, done.effects, now)
+            self._record(before, event, done.effects, now)
         except Exception as error:  # noqa: BLE001 - whatever it is, the output must stop
             self.fail(error, event.command if isinstance(event, Asked) else None)
 
-    def _record(self, event: Event, effects: tuple[Effect, ...], now: Now) -> None:
+    def _record(self, before: Station, event: Event, effects: tuple[Effect, ...], now: Now) -> None:
         session = self.station.session
         if self._tape is None and session is not None:
-            self._tape = self._recorder.begin(self._config.device, session.id)
+            self._tape = self._recorder.begin(self._config.device, session.id, before)
         if self._tape is None:
             return
         self._tape.write(now, event, effects)

@@ -2,15 +2,16 @@
 
 A record (dataclass or NamedTuple) is an object of its fields (`named`, for people) or an array of them (compact, for
 programs). Where a type is one of several records, the value is a pair: the record's name and the record. A tuple is an
-array, an enum its value. Numbers are integers: a float has no form.
+array, a mapping an array of pairs, an enum its value. Numbers are integers: a float has no form.
 """
 
 import json
 import reprlib
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
-from typing import NoReturn, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import NoReturn, Protocol, Union, cast, get_args, get_origin, get_type_hints
 
 
 class WordError(ValueError):
@@ -32,13 +33,15 @@ class Form(Protocol):
 
 
 def form(kind: object, *, named: bool) -> Form:
-    """Give the form of a type. Raises TypeError for a type that has none: float, dict, Any."""
+    """Give the form of a type. Raises TypeError for a type that has none: float, Any."""
     if isinstance(kind, type) and (kind in (int, str, bool) or issubclass(kind, Enum)):
         return Scalar(kind)
     if isinstance(kind, type) and is_record(kind):
         return Record(kind, named=named)
     if get_origin(kind) is tuple:
         return Sequence(get_args(kind), named=named)
+    if get_origin(kind) is Mapping:
+        return Table(*get_args(kind), named=named)
     if get_origin(kind) in (Union, UnionType):
         return Choice(get_args(kind), named=named)
     raise TypeError(f"{kind!r} has no JSON form")
@@ -101,6 +104,23 @@ class Sequence:
         if self._is_endless:
             return self._parts * len(items)
         return self._parts if len(items) == len(self._parts) else wrong(items, f"a sequence of {len(self._parts)}")
+
+
+class Table:
+    """Form of a mapping: pairs in the order of its keys."""
+
+    exact = None
+
+    def __init__(self, key: object, value: object, *, named: bool) -> None:
+        self._pairs = form(tuple[tuple[key, value], ...], named=named)  # type: ignore[valid-type]
+
+    def write(self, value: object) -> object:
+        """Give a list of pairs."""
+        return self._pairs.write(tuple(value.items())) if isinstance(value, Mapping) else wrong(value, "a mapping")
+
+    def read(self, data: object) -> object:
+        """Make a mapping; no key stands twice."""
+        return unique(cast("list[tuple[str, object]]", list(cast("tuple[object, ...]", self._pairs.read(data)))))
 
 
 class Choice:

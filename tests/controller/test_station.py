@@ -14,9 +14,9 @@ from rig import Modality
 
 from controller import station as module
 from controller.devices.native import open_native
-from controller.recorder import Begin, End, Moment, read_tape
+from controller.recorder import Begin, End, Line, Moment, read_tape
 from safety import machine
-from safety.effects import Entry, Event
+from safety.effects import Effect, Entry, Event
 from safety.messages import (
     Adjust,
     ArmSession,
@@ -81,6 +81,20 @@ async def test_a_whole_session(ward: Ward) -> None:
     moments = [line for line in lines if isinstance(line, Moment)]
     assert lines[-1] == End(len(moments), 0)
     assert (type(moments[0].event), moments[0].event.command.verb) == (Asked, "session.prepare")  # type: ignore[union-attr]
+    assert played_again(lines) == [moment.effects for moment in moments]
+
+
+def played_again(lines: list[Line]) -> list[tuple[Effect, ...]]:
+    """What `step` does with a tape, from the station that it begins with."""
+    found = []
+    for line in lines:
+        if isinstance(line, Begin):
+            station = line.station
+        elif isinstance(line, Moment):
+            assert station is not None
+            station, effects, _ = machine.step(station, line.event, line.now)
+            found.append(effects)
+    return found
 
 
 async def test_what_flows_is_told_in_a_session_only(ward: Ward) -> None:

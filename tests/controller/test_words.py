@@ -1,5 +1,6 @@
 """The JSON form of words: exact both ways, and nothing but what was written is read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
@@ -90,6 +91,9 @@ ROUND: list[tuple[object, object, str]] = [
     (Point | None, Point(1, 2), "[1,2]"),
     (Leaf | Empty, Empty(), '["Empty",[]]'),
     (Leaf | Empty, LEAF, '["Leaf",["a",true,"red",2]]'),
+    (Mapping[Colour, int], {}, "[]"),
+    (Mapping[Colour, int], {Colour.RED: 1, Colour.BLUE: 2}, '[["red",1],["blue",2]]'),
+    (Mapping[str, Point], {"a": Point(1, 2)}, '[["a",[1,2]]]'),
     (tuple[Point | Leaf, ...], (Point(1, 2), LEAF), '[["Point",[1,2]],["Leaf",["a",true,"red",2]]]'),
 ]
 
@@ -117,6 +121,9 @@ UNWRITABLE: list[tuple[object, object]] = [
     (tuple[int, ...], (1, True)),
     (tuple[int, int], (1,)),
     (tuple[int, int], (1, 2, 3)),
+    (Mapping[str, int], (("a", 1),)),
+    (Mapping[str, int], {"a": "1"}),
+    (Mapping[str, int], {1: 1}),
     (int | str, None),
     (int | str, False),
     (Point | None, (1, 2)),
@@ -150,6 +157,9 @@ UNREADABLE: list[tuple[object, str]] = [
     (tuple[int, ...], '["1"]'),
     (tuple[int, int], "[1]"),
     (tuple[int, int], "[1,2,3]"),
+    (Mapping[Colour, int], '{"red":1}'),
+    (Mapping[Colour, int], '[["red"]]'),
+    (Mapping[Colour, int], '[["red",1],["red",2]]'),
     (int | str, "null"),
     (int | str, "true"),
     (int | None, '"1"'),
