@@ -170,12 +170,34 @@ def heard(turn: Turn, event: Heard) -> None:
         if any(reason.rule == "M30" for reason in reasons):
             in_doubt(turn)
     elif status.state in STILL:
+        account(turn, event)
         confirm(turn)
     waiting = turn.station.waiting
     if waiting is None or waiting.purpose not in ARMING or waiting.grant != event.grant:
         return
     if status.state is DeviceState.ARMED:
         armed(turn, waiting)
+
+
+def account(turn: Turn, event: Heard) -> None:
+    """Take what was applied for what the device's last word does not count: another permit's word, or half a word."""
+    session, stopping = turn.station.session, turn.station.stopping
+    if session is None or session.permit is None or stopping is None:
+        return
+    told = {sample.channel for sample in event.samples} if event.status.permit == session.permit.id else set()
+    if told >= {setting.plan.channel for setting in session.settings}:
+        return
+    course = session.course
+    seen_nc = tuple(
+        seen if setting.plan.channel in told else max(seen, channel.spent[0] - base)
+        for setting, channel, base, seen in zip(
+            session.settings, session.channels, course.base_nc, course.seen_nc, strict=True
+        )
+    )
+    if stopping.evidence == "readback":
+        stopping = stopping._replace(evidence="applied")
+    session = session._replace(course=course._replace(seen_nc=seen_nc))
+    turn.station = turn.station._replace(session=session, stopping=stopping)
 
 
 def cut_off(turn: Turn, reason: Reason) -> None:

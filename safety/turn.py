@@ -6,7 +6,7 @@ and gives the station that goes out. Nothing outside sees it change.
 
 from collections.abc import Iterable
 
-from safety.dose import charged, measured_nc
+from safety.dose import charged, measured_nc, play
 from safety.effects import (
     Answer,
     Body,
@@ -233,20 +233,22 @@ class Turn:
     def quieted(self, session: Session) -> Session:
         """Put every channel at zero, rested from the rhythm's point of view, the baseline kept.
 
-        A calibration is over: set-points stand again where the session starts.
+        A stop need not wait for a tick: what flowed since the last one is counted first. A calibration is over:
+        set-points stand again where the session starts.
         """
-        settings = session.settings
+        shape, station, settings = session.programme, self.station, session.settings
+        since_ms = self.now.mono_ms - station.beat.tick_ms if station.phase in FLOWING else 0
         if session.trial is not None:
             settings = tuple(setting._replace(setpoint_ua=setting.plan.ua, raised_ms=0) for setting in settings)
         return session._replace(
             trial=None,
             settings=settings,
             channels=tuple(
-                channel._replace(
+                play(channel, setting, shape, 0, since_ms, since_ms)._replace(
                     train=None, low_ua=0, high_ua=0, remainder_us=0, since_zero_ms=0, pull_ms=0,
                     plateau_ms=0, rest_ms=RESTED_MS, contact=at_rest(channel.contact),
                 )
-                for channel in session.channels
+                for setting, channel in zip(session.settings, session.channels, strict=True)
             )
         )  # fmt: skip
 

@@ -30,6 +30,7 @@ from rig import (
 )
 
 from safety.effects import Closing, Settlement, Silence
+from safety.messages import Heard
 from safety.prescription import Dose
 
 pytestmark = pytest.mark.rule("L08")
@@ -101,6 +102,67 @@ def test_a_device_without_readback_is_charged_by_what_was_applied() -> None:
     assert (settled.evidence, settled.charged) == ("applied", ((1, Dose(nc=nc, i2t=i2t, on_ms=on_ms)),))
     assert nc == rig.device.total_nc[1]
     assert on_ms == 3_950
+
+
+def unread() -> Rig:
+    """A rig without readback that a plateau has just reached."""
+    return Rig(device=IdealDevice(caps=replace(CAPS, readback=False))).plateau()
+
+
+@pytest.mark.hazard("H19")
+@pytest.mark.parametrize("wish", [Stop(), Pause()])
+@pytest.mark.parametrize("ms", [1, 24, 25, 49, 99])
+def test_what_flows_between_the_last_tick_and_a_stop_is_counted(wish: object, ms: int) -> None:
+    rig = unread()
+    rig.mono_ms, rig.wall_ms = rig.mono_ms + ms, rig.wall_ms + ms
+    rig.device.advance(ms)
+    rig.must(wish)
+    rig.must(Stop())
+    (settled,) = rig.notes("settle")
+    assert (settled.evidence, settled.charged[0][1].nc) == ("applied", rig.device.total_nc[1])
+
+
+def half_a_word(rig: Rig, channels: tuple[int, ...], **status: object) -> None:
+    """Let the device confirm a stop, and tell the counts of these channels only."""
+    rig.answering = True
+    samples = tuple(sample for sample in rig.device.samples() if sample.channel in channels)
+    rig.give(Heard(0, rig.device.status(rig.mono_ms)._replace(**status), samples))  # type: ignore[arg-type]
+
+
+@pytest.mark.hazard("H19")
+@pytest.mark.parametrize(
+    ("channels", "status"), [((1, 2), {"permit": 1}), ((), {}), ((2,), {}), ((2, 3), {"permit": 0})]
+)
+def test_a_last_word_that_does_not_count_is_no_evidence(channels: tuple[int, ...], status: dict[str, object]) -> None:
+    rig = Rig().plateau()
+    rig.answering = False
+    rig.tick(2)
+    rig.ask(Stop())
+    half_a_word(rig, channels, **status)
+    (settled,) = rig.notes("settle")
+    assert (settled.evidence, settled.charged[0][1].nc) == ("applied", rig.device.total_nc[1])
+
+
+@pytest.mark.hazard("H19")
+def test_a_pause_whose_last_word_does_not_count_is_counted_as_applied() -> None:
+    rig = Rig().plateau()
+    rig.answering = False
+    rig.tick(2)
+    rig.ask(Pause())
+    half_a_word(rig, ())
+    course = rig.station.session.course
+    assert course.base_nc[0] + course.seen_nc[0] == rig.device.total_nc[1]
+
+
+@pytest.mark.hazard("H19")
+def test_of_two_channels_only_the_one_that_is_not_told_is_counted_as_applied() -> None:
+    rig = Rig().running(rx(plan(), plan(channel=4, site="right-calf", pair="b")), ticks=45)
+    rig.device.sample_changes[1] = only(charge_nc=9_000_000)
+    rig.answering = False
+    rig.tick(1)
+    rig.ask(Pause())
+    half_a_word(rig, (1,))
+    assert rig.station.session.course.seen_nc == (9_000_000, rig.device.total_nc[4])
 
 
 @pytest.mark.rule("M18")
