@@ -26,6 +26,7 @@ from .settings import Settings
 from .station import Actor, Port
 from .store.clinic import Clinic
 from .store.dose import Ledger
+from .store.papers import Papers
 from .tomlfile import FileError, Problem, shown
 from .voice import Publish, Voice
 
@@ -57,7 +58,7 @@ async def keep(settings: Settings) -> None:
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(journal.close)
-        clinic = Clinic(settings.storage.ledger)
+        records = Records(Clinic(settings.storage.ledger), Papers(settings.storage.ledger), ledger)
         recorder = Recorder(
             settings.storage.recordings, lambda error: log.warning("recorder.failing", error=str(error))
         )
@@ -71,6 +72,7 @@ async def keep(settings: Settings) -> None:
                 Port(device.port, DRIVERS[device.driver]),
                 journal,
                 ledger,
+                records,
                 recorder,
                 voice,
                 clock.now,
@@ -78,7 +80,7 @@ async def keep(settings: Settings) -> None:
             for device in settings.device
         }
         door = Door(topics, devices, principals, BrokerStamp(), memory(journal))
-        desk = Desk(door, journal, voice, actors, Records(clinic, ledger), boot_id, clock.now)
+        desk = Desk(door, journal, voice, actors, records, boot_id, clock.now)
         broker = Broker(address, topics, devices, instance=instance, boot_id=boot_id, handler=desk)
         outbox.publish = broker.publish
         desk.answer_orphans()

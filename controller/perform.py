@@ -17,6 +17,7 @@ from safety.effects import (
     Answer,
     Arm,
     Ask,
+    CalibrationRecord,
     Clearing,
     Commit,
     Drive,
@@ -38,6 +39,7 @@ from safety.verdict import Reason, Scope, Severity
 from .chain import JournalError
 from .devices.base import DeviceError, NotRepresentable, Stimulator
 from .journal import Journal
+from .records import Records
 from .store.dose import Ledger
 from .store.tables import LedgerError, LedgerRefusedError, LedgerUnavailableError
 
@@ -84,6 +86,7 @@ class Performer:
         device: str,
         journal: Journal,
         ledger: Ledger,
+        records: Records,
         voice: Voice,
         clock: Callable[[], Now],
         post: Callable[[Fact], None],
@@ -92,6 +95,7 @@ class Performer:
         self._device = device
         self._journal = journal
         self._ledger = ledger
+        self._records = records
         self._voice = voice
         self._clock = clock
         self._post = post
@@ -164,6 +168,8 @@ class Performer:
 
     def _owed(self, entry: Entry) -> Callable[[], Awaitable[None]] | None:
         match entry.body:
+            case CalibrationRecord() as record:
+                return partial(self._records.keep, record)
             case Settlement() as settlement:
                 return lambda: self._ledger.settle(settlement, self._clock().wall_ms)
             case Latch(scope=Scope.MONTAGE) as latch:

@@ -7,33 +7,46 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from safety.effects import PermitRequest
+from safety.effects import CalibrationRecord, PermitRequest
 from safety.messages import Prepare
 from safety.prescription import Prescription
 
 from .store.clinic import Clinic
 from .store.dose import Foreseen, Ledger
+from .store.papers import Papers
 
 
 class Records:
     """Looks things up for a session that shall begin."""
 
-    def __init__(self, clinic: Clinic, ledger: Ledger) -> None:
+    def __init__(self, clinic: Clinic, papers: Papers, ledger: Ledger) -> None:
         self._clinic = clinic
+        self._papers = papers
         self._ledger = ledger
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records")
 
     async def complete(self, wish: Prepare, now_wall_ms: int) -> Prepare:
         """Give a wish to prepare what it names.
 
-        Its prescription (None where there is none), and how far the treatment came that it continues. Raises
-        LedgerUnavailableError.
+        Its prescription (None where there is none), the newest thresholds of its channels, and how far the treatment
+        came that it continues. Raises LedgerUnavailableError.
         """
-        rx = await asyncio.get_running_loop().run_in_executor(self._worker, self._clinic.get, wish.asked)
+        wish = await asyncio.get_running_loop().run_in_executor(self._worker, self._with_papers, wish)
         played_ms = 0
-        if rx is not None and wish.continues:
-            played_ms = await self._played_ms(wish.patient, rx, now_wall_ms)
-        return replace(wish, rx=rx, played_ms=played_ms)
+        if wish.rx is not None and wish.continues:
+            played_ms = await self._played_ms(wish.patient, wish.rx, now_wall_ms)
+        return replace(wish, played_ms=played_ms)
+
+    def _with_papers(self, wish: Prepare) -> Prepare:
+        rx = self._clinic.get(wish.asked)
+        plans = rx.channels if rx is not None else ()
+        found = [(plan.channel, self._papers.calibration(wish.patient, plan.site, plan.pair)) for plan in plans]
+        known = tuple((channel, calibration) for channel, calibration in found if calibration is not None)
+        return replace(wish, rx=rx, calibrations=known)
+
+    async def keep(self, record: CalibrationRecord) -> None:
+        """Write down what a session has found out about its patient. Raises LedgerUnavailableError."""
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._papers.keep, record)
 
     async def foresee(self, device: str, request: PermitRequest, now_wall_ms: int) -> Foreseen:
         """Give what the ledger would judge a reservation by; nothing is written. Raises LedgerError."""

@@ -40,6 +40,7 @@ from .journal import Journal
 from .link import LinkError
 from .perform import Performer, Voice
 from .recorder import Recorder, Recording, Tape
+from .records import Records
 from .store.dose import Ledger
 
 log = structlog.get_logger()
@@ -85,6 +86,7 @@ class Actor:
         port: Port,
         journal: Journal,
         ledger: Ledger,
+        records: Records,
         recorder: Recorder,
         audience: Audience,
         clock: Callable[[], Now],
@@ -103,7 +105,7 @@ class Actor:
         self._lost = asyncio.Event()
         self._tape: Tape | None = None
         self._closing: set[asyncio.Future[Recording]] = set()
-        self._performer = Performer(config.device, journal, ledger, audience, clock, self.post, self.fail)
+        self._performer = Performer(config.device, journal, ledger, records, audience, clock, self.post, self.fail)
         self.station = machine.fresh(config)
 
     @property

@@ -17,6 +17,7 @@ from controller.records import Records
 from controller.station import Actor, Port
 from controller.store.clinic import Clinic
 from controller.store.dose import Ledger
+from controller.store.papers import Papers
 from controller.voice import Voice
 from safety.admit import admit
 from safety.messages import Now
@@ -75,16 +76,18 @@ class Reception:
         self.journal = Journal.open(folder / "journal.db", "ward3", NOW, self.failures.append)
         self.ledger = Ledger(folder / "ledger.db", admit, may_create=self.journal.is_new)
         self.clinic = Clinic(folder / "ledger.db")
+        self.records = Records(self.clinic, Papers(folder / "ledger.db"), self.ledger)
         self.voice = Voice(TOPICS, boot_id, self.outbox)
         recorder = Recorder(folder / "tapes", self.failures.append)
         port, clock = Port("", open_native), self.clock
         self.actors = {
-            device: Actor(config(device), boot_id, port, self.journal, self.ledger, recorder, self.voice, clock)
+            device: Actor(
+                config(device), boot_id, port, self.journal, self.ledger, self.records, recorder, self.voice, clock
+            )
             for device in DEVICES
         }
         door = Door(TOPICS, frozenset(DEVICES), PRINCIPALS, BrokerStamp(), memory(self.journal))
-        records = Records(self.clinic, self.ledger)
-        self.desk = Desk(door, self.journal, self.voice, self.actors, records, boot_id, self.clock)
+        self.desk = Desk(door, self.journal, self.voice, self.actors, self.records, boot_id, self.clock)
 
     def clock(self) -> Now:
         """The time, which stands still unless a test moves it."""

@@ -19,8 +19,6 @@ from controller.desk import Desk, memory
 from controller.identity import BrokerStamp
 from controller.journal import JournalFullError
 from controller.prescriptions import instantiate
-from controller.records import Records
-from controller.store.clinic import Clinic
 from controller.voice import Voice
 from safety.messages import ArmSession, Asked, Now
 from tests.controller.logbook import held
@@ -271,8 +269,7 @@ async def test_a_stop_stands_behind_no_command(tmp_path: Path) -> None:
     await ward.open()
     await ward.running()
     door = Door(TOPICS, frozenset({"dev1"}), PRINCIPALS, BrokerStamp(), memory(ward.journal))
-    records = Records(Clinic(tmp_path / "ledger.db"), ward.ledger)
-    desk = Desk(door, ward.journal, ward.voice, {"dev1": ward.actor}, records, ward.boot_id, clock.now)
+    desk = Desk(door, ward.journal, ward.voice, {"dev1": ward.actor}, ward.records, ward.boot_id, clock.now)
     now_ms = clock.now().wall_ms
     times = {"issued_at": utc_text(now_ms), "expires_at": utc_text(now_ms + 10_000)}
     before = len(ward.types())

@@ -20,9 +20,7 @@ from controller import clock
 from controller.contract.answers import AnswerMessage, RuleSaid
 from controller.contract.bodies import WISHES
 from controller.explain import explain
-from controller.records import Records
 from controller.station import Actor
-from controller.store.clinic import Clinic
 from controller.store.dose import Foreseen
 from controller.store.tables import LedgerUnavailableError
 from safety.effects import PermitRequest
@@ -309,11 +307,10 @@ async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
 
 
 async def test_explaining_an_arming_and_a_start_lets_nothing_reach_the_stimulator(ward: Ward, tmp_path: Path) -> None:
-    records = Records(Clinic(tmp_path / "ledger.db"), ward.ledger)
     await ward.prepared()
     frames, files = set(ward.types()), written(tmp_path)[1]
     for wish in (ArmSession(), Start(), Stop(), Check(())):
-        assert (await explain(ward.actor.station, ward.command(wish), clock.now(), records)).explained is not None
+        assert (await explain(ward.actor.station, ward.command(wish), clock.now(), ward.records)).explained is not None
     assert ward.actor.station.phase is Phase.PREPARED
     assert set(ward.types()) == frames, "no frame of another kind than before"
     assert written(tmp_path)[1] == files

@@ -18,11 +18,15 @@ from controller.devices.native import BAUD, NativeDriver
 from controller.journal import Journal
 from controller.link import Link
 from controller.perform import Performer
+from controller.records import Records
+from controller.store.clinic import Clinic
 from controller.store.dose import Ledger
+from controller.store.papers import Papers
 from safety.effects import (
     Answer,
     Arm,
     Ask,
+    CalibrationRecord,
     Clearing,
     Commit,
     Drive,
@@ -40,6 +44,7 @@ from safety.effects import (
 from safety.messages import Command as Asking
 from safety.messages import Committed, Denied, EntryKind, Expect, Flaw, Garbled, Heard, Latch, Now, Probed, Stop
 from safety.messages import Event as Fact
+from safety.prescription import Calibration
 from safety.verdict import Clear, Reason, Scope, Severity
 from safety.waveform import OFF, Picture, Train
 from tests.controller.bookings import NO, Judge, dose, request, rows, settlement
@@ -130,8 +135,9 @@ class Hand:
         self.journal = NotedJournal.open(self.journal_path, "ward3", NOW, self.failures.append)
         self.journal.deeds = self.deeds
         self.ledger = Ledger(self.ledger_path, self.judge, may_create=True)
+        records = Records(Clinic(self.ledger_path), Papers(self.ledger_path), self.ledger)
         self.performer = Performer(
-            "dev1", self.journal, self.ledger, self, lambda: self.now, self.posted.append, self.failures.append
+            "dev1", self.journal, self.ledger, records, self, lambda: self.now, self.posted.append, self.failures.append
         )
 
     async def connect(self) -> None:
@@ -485,3 +491,18 @@ async def test_any_other_exception_of_the_driver_is_the_callers(hand: Hand, monk
     with pytest.raises(ZeroDivisionError):
         hand.do(Ask())
     assert hand.told() == []
+
+
+@pytest.mark.rule("G19")
+async def test_thresholds_that_were_found_are_kept_when_their_record_is_durable(hand: Hand) -> None:
+    found = Calibration(
+        at_wall_ms=NOW.wall_ms, pair="a", area_mm2=2_500, width_us=300, sensory_ua=8_000, motor_ua=15_000,
+        maximal_ua=38_000,
+    )  # fmt: skip
+    record = CalibrationRecord(
+        session="s-1", patient="p-1", site="left-calf", channel=1, principal="physio-1", calibration=found
+    )
+    hand.do(Note(Entry(10, EntryKind.CALIBRATION, record)))
+    assert not hand.performer.is_settled
+    await hand.performer.settled()
+    assert Papers(hand.ledger_path).calibration("p-1", "left-calf", "a") == found

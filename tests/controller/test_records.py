@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,9 @@ from controller.prescriptions import instantiate, stamped
 from controller.records import Records
 from controller.store.clinic import Clinic
 from controller.store.dose import Ledger
+from controller.store.papers import Papers
 from controller.store.tables import LedgerUnavailableError
-from safety.effects import PermitRequest, Settlement
+from safety.effects import CalibrationRecord, PermitRequest, Settlement
 from safety.messages import Prepare
 from tests.controller.bookings import NOW, Judge, dose, request
 
@@ -30,7 +33,8 @@ class Shelf:
         self.ledger = Ledger(self.path, Judge(), may_create=True)
         self.clinic = Clinic(self.path)
         self.clinic.add(LONG, NOW)
-        self.records = Records(self.clinic, self.ledger)
+        self.papers = Papers(self.path)
+        self.records = Records(self.clinic, self.papers, self.ledger)
 
     async def play(self, session: str, played_ms: int, ago_ms: int, *, settled: bool = True, **changes: object) -> None:
         asked: PermitRequest = replace(request(session), **({"rx": LONG.ref} | changes))  # type: ignore[arg-type]
@@ -82,3 +86,55 @@ async def test_records_that_cannot_be_read_are_unavailable(shelf: Shelf, continu
     shelf.path.rename(shelf.path.with_name("away.db"))
     with pytest.raises(LedgerUnavailableError):
         await shelf.records.complete(replace(ASKED, continues=continues), NOW)
+
+
+# Thresholds
+
+PLAN = LONG.channels[0]
+assert PLAN.calibration is not None
+FOUND = replace(PLAN.calibration, at_wall_ms=NOW - 60_000, motor_ua=17_000)
+
+
+def found(**changes: object) -> CalibrationRecord:
+    usual = {
+        "session": "s-1", "patient": "p-1", "site": PLAN.site, "channel": 1, "principal": "physio-1",
+        "calibration": FOUND,
+    }  # fmt: skip
+    return CalibrationRecord(**(usual | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.rule("G19")
+async def test_the_newest_thresholds_of_patient_place_and_pair_come_with_the_wish(shelf: Shelf) -> None:
+    newest = replace(FOUND, at_wall_ms=NOW - 1, motor_ua=18_000)
+    await shelf.records.keep(found(calibration=newest))
+    for other in (
+        found(), found(patient="p-2", calibration=replace(newest, at_wall_ms=NOW)),
+        found(site="left-calf", calibration=replace(newest, at_wall_ms=NOW)),
+        found(calibration=replace(newest, at_wall_ms=NOW, pair="z")),
+    ):  # fmt: skip
+        await shelf.records.keep(other)
+    assert (await shelf.records.complete(ASKED, NOW)).calibrations == ((1, newest),)
+
+
+async def test_where_no_thresholds_were_found_the_wish_has_none(shelf: Shelf) -> None:
+    await shelf.records.keep(found(patient="p-2"))
+    assert (await shelf.records.complete(ASKED, NOW)).calibrations == ()
+
+
+async def test_what_was_found_is_there_after_a_restart_and_stays_as_it_was(shelf: Shelf) -> None:
+    await shelf.records.keep(found())
+    with closing(sqlite3.connect(shelf.path)) as database:
+        for change in ("UPDATE calibrations SET body = '{}'", "DELETE FROM calibrations"):
+            with pytest.raises(sqlite3.IntegrityError, match="stays as it was written"):
+                database.execute(change)
+    assert Papers(shelf.path).calibration("p-1", PLAN.site, PLAN.pair) == FOUND
+
+
+async def test_thresholds_that_cannot_be_read_are_unavailable(shelf: Shelf) -> None:
+    await shelf.records.keep(found())
+    with closing(sqlite3.connect(shelf.path)) as database:
+        database.execute("DROP TRIGGER calibrations_UPDATE")
+        database.execute("UPDATE calibrations SET body = '{}'")
+        database.commit()
+    with pytest.raises(LedgerUnavailableError, match="a calibration is damaged"):
+        await shelf.records.complete(ASKED, NOW)

@@ -21,9 +21,12 @@ from controller.devices.native import open_native
 from controller.journal import Journal
 from controller.policy import Policy
 from controller.recorder import Recorder
+from controller.records import Records
 from controller.settings import SHIPPED_POLICY
 from controller.station import Actor, Port
+from controller.store.clinic import Clinic
 from controller.store.dose import Ledger
+from controller.store.papers import Papers
 from controller.voice import Voice
 from hil.bench import Bench
 from hil.body import Skin
@@ -147,11 +150,12 @@ class Ward:
         """Start the station on what its files remember."""
         self.journal = Journal.open(self.folder / "journal.db", "ward3", clock.now(), self.failing)
         self.ledger = Ledger(self.folder / "ledger.db", admit, may_create=self.journal.is_new)
+        self.records = Records(Clinic(self.folder / "ledger.db"), Papers(self.folder / "ledger.db"), self.ledger)
         recorder = Recorder(self.folder / "tapes", self.failing)
         self.boot_id = f"b-{next(self._boots)}"
         self.actor = Actor(
             config(), self.boot_id, Port(str(self.folder / "line"), self.open_driver), self.journal, self.ledger,
-            recorder, self, clock.now,
+            self.records, recorder, self, clock.now,
         )  # fmt: skip
         await self.actor.boot()
         self._running = asyncio.create_task(self.actor.run())
