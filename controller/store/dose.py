@@ -273,11 +273,8 @@ def holds_on(connection: Connection, patient: str, device: str) -> list[RowMappi
 
 def held(holds: list[RowMapping], session: str, now_wall_ms: int) -> tuple[Reason, ...]:
     """X10, H47: one session at a time on a patient, and on a device."""
-    return tuple(
-        Reason("X10", Severity.REFUSE, "SES.HELD", 0, row["ends_wall_ms"] - now_wall_ms, 0, "ms")
-        for row in holds
-        if row["session"] != session and row["ends_wall_ms"] > now_wall_ms
-    )
+    left_ms = max((int(row["ends_wall_ms"]) - now_wall_ms for row in holds if row["session"] != session), default=0)
+    return (Reason("X10", Severity.REFUSE, "SES.HELD", 0, left_ms, 0, "ms"),) if left_ms > 0 else ()
 
 
 def hold(

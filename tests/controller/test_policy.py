@@ -60,12 +60,12 @@ def test_what_is_general_is_the_tighter_of_both() -> None:
         "period_min_us": 12_500,
         "session_nc": 800_000_000,
         "session_i2t": 100_000_000_000_000_000,
-        "session_on_ms": 600_000,
+        "session_on_ms": 610_000,
         "therapy_ms": 1_800_000,
         "treatments_day": 2,
         "day_nc": 1_600_000_000,
         "week_nc": 5_600_000_000,
-        "week_on_ms": 4_200_000,
+        "week_on_ms": 4_270_000,
         "treatments_week": 5,
     }
     assert {name: general[name] for name in NAMES if name not in differing} == {

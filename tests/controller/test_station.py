@@ -16,7 +16,8 @@ from controller import station as module
 from controller.devices.native import open_native
 from controller.recorder import Begin, End, Line, Moment, read_tape
 from safety import machine
-from safety.effects import Effect, Entry, Event
+from safety.effects import Clearing, Effect, Entry, Event
+from safety.history import AdverseLock
 from safety.messages import (
     Adjust,
     ArmSession,
@@ -423,6 +424,32 @@ async def test_a_locked_site_is_locked_again_for_every_device_at_the_next_start(
     await ward.turn_on()
     assert (await ward.ledger.history("p-1", at(0).wall_ms)).locked_sites == ("left-thigh",)
     assert ward.actor.station.latches == (lock,)
+
+
+@pytest.mark.rule("G27")
+@pytest.mark.rule("L10")
+@pytest.mark.hazard("H31")
+async def test_a_site_whose_latch_was_cleared_is_unlocked_at_the_next_start_where_the_ledger_was_never_told(
+    ward: Ward,
+) -> None:
+    locks = [
+        Latch(number, Scope.MONTAGE, rule, Clear.ACK_QUALIFIED, "p-1/left-thigh", at(0).wall_ms)
+        for number, rule in ((90, "M08"), (91, "M24"), (92, "M08"))
+    ]
+    for lock in locks:
+        ward.journal.append("dev1", Entry(lock.id, EntryKind.LATCH, lock), at(0))
+        await ward.ledger.lock("dev1", "p-1", "left-thigh", lock)
+    for number, lock in enumerate(locks[:2]):
+        clearing = Clearing(latch=lock, principal="dr", reason="looked at it")
+        ward.journal.append("dev1", Entry(93 + number, EntryKind.CLEAR, clearing), at(0))
+    other = locks[0]._replace(id=95)
+    await ward.ledger.lock("dev2", "p-1", "right-thigh", other)
+    await ward.turn_off()
+    await ward.turn_on()
+    history = await ward.ledger.history("p-1", at(0).wall_ms)
+    assert history.locked_sites == ("left-thigh", "right-thigh")
+    assert history.adverse == (AdverseLock("left-thigh", at(0).wall_ms, released=True),)
+    assert [await ward.ledger.locks(device) for device in ("dev1", "dev2")] == [(92,), (95,)]
 
 
 async def test_ids_and_latches_go_on_from_the_journal(ward: Ward) -> None:

@@ -141,7 +141,7 @@ RUNNING = [
         reason("M02", LOCK, "LIM.TOLERANCE", 1, 30_100, 30_000, "uA"),
         clear=Clear.ACK_QUALIFIED,
     ),
-    Case("m18", remembers(spent=(0, 0, 569_950)), reason("M18", PAUSE, "DOSE.SESSION", 1, 570_000, 570_000, "ms")),
+    Case("m18", remembers(spent=(0, 0, 579_450)), reason("M18", PAUSE, "DOSE.SESSION", 1, 579_500, 579_500, "ms")),
     Case(
         "m18",
         bent(3, charge_nc=12_171_601),

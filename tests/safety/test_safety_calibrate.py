@@ -64,7 +64,7 @@ def test_a_calibration_begins_with_a_permit_of_its_own_and_then_an_armed_device(
     rig = Rig().prepared(rx(plan(), plan(channel=2, site="right-calf")))
     rig.must(CalibrationBegin(2))
     request = rig.notes("permit")[-1]
-    share = Dose(nc=320_000_000, i2t=40_000_000_000_000_000, on_ms=240_000)
+    share = Dose(nc=320_000_000, i2t=40_000_000_000_000_000, on_ms=244_000)
     assert [(c.channel, c.site, c.reserve, c.ua) for c in request.channels] == [(2, "right-calf", share, 0)]
     assert (request.probe, request.on_time_ms) == (False, 0)
     assert request.permit.reserve == (Dose(), share)

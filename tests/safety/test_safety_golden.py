@@ -94,6 +94,12 @@ GOLDEN = {
 MORE = {
     "quadriceps after operation, 10/30": case(S0, nmes(10, 30, 10), channel(65, 300, 50, 45, STRONG)),
     "quadriceps, 5/15 at 80 mA": case(S0, nmes(5, 15, 15), channel(80, 300, 50, 45, STRONG)),
+    "calf NMES of the trial in neuropathy, 5/15 for 30 min": case(
+        S0, nmes(5, 15, 30), channel(30, 300, 35, 25, FELT)
+    ),
+    "neuropathy TENS of both legs": case(
+        S0, tens(30), channel(15, 200, 80, 25, FELT), channel(15, 200, 80, 25, FELT, channel=2, site="right-calf"),
+    ),
     "quadriceps, wide pulses": case(S0, nmes(10, 30, 15), channel(70, 400, 40, 50, STRONG)),
     "both calves in turn, S1": case(
         S1, nmes(5, 15, 20), channel(28, 300, 35, 25, FELT),
@@ -214,6 +220,114 @@ def test_the_fatigue_floors_of_the_reference(name: str, floor_ppm: int):
 )
 def test_what_a_golden_case_gives(name: str, planned_nc: int):
     assert played(name).given_nc[1] == pytest.approx(planned_nc, rel=0.01)
+
+
+# What the shipped policy refuses of the reference's table, and why
+
+
+REFUSED = {
+    "quadriceps 10/20: too little rest": (
+        case(S0, nmes(10, 20, 10), channel(65, 300, 50, 45, STRONG)),
+        Reason("G17", Severity.REFUSE, "FAT.DUTY", 0, 20_000, 30_000, "ms"),
+    ),
+    "quadriceps 6/10: too little rest": (
+        case(S0, nmes(6, 10, 10), channel(65, 300, 50, 45, STRONG)),
+        Reason("G17", Severity.REFUSE, "FAT.DUTY", 0, 10_000, 18_000, "ms"),
+    ),
+    "quadriceps 5/10: too little rest": (
+        case(S0, nmes(5, 10, 10), channel(65, 300, 50, 45, STRONG)),
+        Reason("G17", Severity.REFUSE, "FAT.DUTY", 0, 10_000, 15_000, "ms"),
+    ),
+    "quadriceps 15/45: held for too long, though the rest is long enough": (
+        case(S0, nmes(15, 45, 10), channel(65, 300, 50, 45, STRONG)),
+        Reason("G17", Severity.REFUSE, "FAT.ON_TIME", 0, 15_000, 10_000, "ms"),
+    ),
+    "quadriceps with 600 us: a site may allow 500 at most": (
+        case(S0, nmes(10, 50, 10), channel(40, 600, 50, 45, STRONG)),
+        Reason("G09", Severity.REFUSE, "LIM.PULSE_WIDTH", 1, 600, 400, "us"),
+    ),
+    "peroneal twitch for four hours: longer than any session": (
+        case(S0, tens(240), channel(27, 400, 1, 25, FELT)),
+        Reason("G04", Severity.REFUSE, "LIM.DURATION", 0, 14_400_000, 3_600_000, "ms"),
+    ),
+    "calf NMES for 30 min where sensation is reduced: longer than its class may have": (
+        case(S1, nmes(5, 15, 30), channel(30, 300, 35, 25, FELT)),
+        Reason("G04", Severity.REFUSE, "LIM.DURATION", 0, 1_800_000, 1_200_000, "ms"),
+    ),
+}
+
+
+@pytest.mark.rule("G17")
+@pytest.mark.rule("G04")
+@pytest.mark.rule("G09")
+@pytest.mark.hazard("H20")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_shipped_policy_refuses_has_its_reason(name: str):
+    prescription, why = REFUSED[name]
+    assert why in bench(prescription).ask(Prepare(prescription, prescription.ref, "p-1")).reasons
+
+
+TRIAL = ALL["calf NMES of the trial in neuropathy, 5/15 for 30 min"]
+"""82 cycles of 22 s: 410 s on the plateau, 574 s with the ramps."""
+HALF_DAY_MS = DAY_MS // 2
+
+
+def twice_a_day(count: int) -> Rig:
+    """A rig whose patient has had this many sessions of the trial, one each half day."""
+    rig = bench(TRIAL)
+    given = Dose(nc=270_000_000, i2t=8_000_000_000_000_000, on_ms=574_000)
+    before = {"ua": 30_000, "rx": "rx-golden@1", "site": "left-quadriceps"}
+    rig.history = History(
+        patient="p-1", locked_sites=(),
+        records=tuple(
+            record(HALF_DAY_MS * n, session=f"s-{n}", charged=given, reserved=given, **before)
+            for n in range(count, 0, -1)
+        ),
+    )  # fmt: skip
+    rig.must(Prepare(TRIAL, TRIAL.ref, "p-1"))
+    rig.must(Check(()))
+    return rig
+
+
+@pytest.mark.rule("L01")
+@pytest.mark.rule("L02")
+@pytest.mark.rule("L05")
+@pytest.mark.hazard("H49")
+def test_the_trial_in_neuropathy_counts_as_light_and_may_be_given_twice_a_day():
+    assert TRIAL.programme.plateau_ms == 410_000
+    assert twice_a_day(6).ask(ArmSession()).status == "succeeded"
+
+
+@pytest.mark.rule("L04")
+@pytest.mark.hazard("H19")
+def test_the_eighth_session_of_the_trial_in_a_week_is_refused_by_its_on_time():
+    """Seven times a session's on-time is a week's, ramps included; a site that gives 14 raises `week_on_ms`."""
+    asked = Reason("L04", Severity.REFUSE, "DOSE.WEEK", 1, 8 * 574_000, 4_270_000, "ms")
+    assert twice_a_day(7).ask(ArmSession()).reasons == (asked,)
+
+
+@pytest.mark.rule("G26")
+@pytest.mark.hazard("H21")
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_quadriceps_strengthening_begins_with_less_than_its_whole_programme(before: int):
+    rig = bench(QUADRICEPS)
+    rig.history = History(
+        patient="p-1", locked_sites=(), records=tuple(record((3 + n) * DAY_MS, ua=80_000) for n in range(before))
+    )
+    rig.must(Prepare(QUADRICEPS, QUADRICEPS.ref, "p-1"))
+    rig.must(Check(()))
+    assert [reason.rule for reason in rig.ask(ArmSession()).reasons] == ([] if before == 2 else ["G26"])
+
+
+@pytest.mark.rule("L06")
+@pytest.mark.hazard("H21")
+def test_a_therapy_goes_up_by_a_tenth_from_session_to_session():
+    rig = bench(QUADRICEPS)
+    last = (record(3 * DAY_MS, ua=72_727), record(5 * DAY_MS, ua=80_000))
+    rig.history = History(patient="p-1", records=last, locked_sites=())
+    rig.must(Prepare(QUADRICEPS, QUADRICEPS.ref, "p-1"))
+    rig.must(Check(()))
+    assert [reason.rule for reason in rig.ask(ArmSession()).reasons] == ["L06"]
 
 
 BLIND = Reason("G29", Severity.REFUSE, "IMP.BLIND", 1, 12_000, 15_000, "uA")

@@ -446,14 +446,14 @@ def test_l03_bounds_a_continuation_too():
 @pytest.mark.rule("L04")
 @pytest.mark.hazard("H18")
 def test_all_channels_of_a_request_on_one_site_count_together():
-    one = ChannelRequest(channel=3, site=SITE, pair="a", reserve=Dose(nc=800_000_000, on_ms=2_100_000))
+    one = ChannelRequest(channel=3, site=SITE, pair="a", reserve=Dose(nc=800_000_000, on_ms=2_135_000))
     two = replace(one, channel=4, pair="b")
     elsewhere = replace(one, channel=5, site="right-quadriceps")
     assert ledger.l03(seen(channels=(one, two, elsewhere))) is None
     assert ledger.l04(seen(channels=(one, two, elsewhere))) is None
-    more = replace(two, reserve=Dose(nc=800_000_001, on_ms=2_100_001))
+    more = replace(two, reserve=Dose(nc=800_000_001, on_ms=2_135_001))
     assert ledger.l03(seen(channels=(one, more))) == refuse("L03", "DOSE.DAY", 3, 1_600_000_001, 1_600_000_000, "nC")
-    assert ledger.l04(seen(channels=(one, more))) == refuse("L04", "DOSE.WEEK", 3, 4_200_001, 4_200_000, "ms")
+    assert ledger.l04(seen(channels=(one, more))) == refuse("L04", "DOSE.WEEK", 3, 4_270_001, 4_270_000, "ms")
 
 
 @pytest.mark.rule("L04")
@@ -461,7 +461,7 @@ def test_all_channels_of_a_request_on_one_site_count_together():
 @pytest.mark.parametrize(
     ("limits", "cap_nc", "cap_ms"),
     [
-        (NMES, 5_600_000_000, 4_200_000),
+        (NMES, 5_600_000_000, 4_270_000),
         (TENS, 56_000_000_000, 50_400_000),
         (HARD[Modality.NMES], 100_000_000_000, 100_800_000),
         (HARD[Modality.TENS], 100_000_000_000, 100_800_000),
@@ -509,11 +509,11 @@ def test_a_session_without_a_settlement_counts_its_whole_reservation(charged: Do
 def test_an_open_reservation_counts_in_full_however_old(closed_wall_ms: int | None):
     lost = record(
         0, opened_wall_ms=WALL_MS - 6 * DAY_MS, closed_wall_ms=closed_wall_ms, charged=None,
-        reserved=Dose(nc=1_599_999_991, on_ms=4_199_991),
+        reserved=Dose(nc=1_599_999_991, on_ms=4_269_991),
     )  # fmt: skip
     assert ledger.l03(seen(lost)) == refuse("L03", "DOSE.DAY", 3, 1_600_000_001, 1_600_000_000, "nC")
-    assert ledger.l04(seen(lost)) == refuse("L04", "DOSE.WEEK", 3, 4_200_001, 4_200_000, "ms")
-    settled = replace(lost, charged=Dose(nc=1_599_999_990, on_ms=4_199_990))
+    assert ledger.l04(seen(lost)) == refuse("L04", "DOSE.WEEK", 3, 4_270_001, 4_270_000, "ms")
+    settled = replace(lost, charged=Dose(nc=1_599_999_990, on_ms=4_269_990))
     assert [ledger.l03(seen(settled)), ledger.l04(seen(settled))] == [None, None]
 
 

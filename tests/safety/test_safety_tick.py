@@ -340,10 +340,10 @@ AMPERE2_S = 10**18
         ((0, AMPERE2_S * 95 // 1000, 0), dosed(PAUSE, AMPERE2_S * 95 // 1000, AMPERE2_S * 95 // 1000, "uA^2 us")),
         ((0, AMPERE2_S // 10 - 1, 0), dosed(PAUSE, AMPERE2_S // 10 - 1, AMPERE2_S * 95 // 1000, "uA^2 us")),
         ((0, AMPERE2_S // 10, 0), dosed(STOP, AMPERE2_S // 10, AMPERE2_S // 10, "uA^2 us")),
-        ((0, 0, 569_999), None),
-        ((0, 0, 570_000), dosed(PAUSE, 570_000, 570_000, "ms")),
-        ((0, 0, 599_999), dosed(PAUSE, 599_999, 570_000, "ms")),
-        ((0, 0, 600_000), dosed(STOP, 600_000, 600_000, "ms")),
+        ((0, 0, 579_499), None),
+        ((0, 0, 579_500), dosed(PAUSE, 579_500, 579_500, "ms")),
+        ((0, 0, 609_999), dosed(PAUSE, 609_999, 579_500, "ms")),
+        ((0, 0, 610_000), dosed(STOP, 610_000, 610_000, "ms")),
     ],
 )
 def test_m18_pauses_at_95_percent_of_a_cap_and_stops_at_it(spent: tuple[int, int, int], found: Reason | None) -> None:

@@ -8,6 +8,7 @@ import json
 import pytest
 from byhand import Fields, Hand, command, topic_of
 from house import House, held, now_us, steady, until
+from papers import therapy
 
 from controller import clock
 from controller.client import Client
@@ -153,6 +154,7 @@ async def test_answers_outlive_the_service_and_what_it_had_begun_has_failed(hous
 @pytest.mark.hazard("H25")
 async def test_a_retained_start_starts_nothing_now_or_later(mosquitto_house: House):
     house, bed = mosquitto_house, mosquitto_house.beds["dev1"]
+    house.prescribe(therapy("rx-2", "p-2"))
     house.start()
     async with house.client() as client, Hand.at(house) as hand:
         await house.armed(client)
@@ -172,7 +174,7 @@ async def test_a_retained_start_starts_nothing_now_or_later(mosquitto_house: Hou
         await until(lambda: [latch.rule for latch in seen(client).latches] == ["X6"])
         await house.must(client, "dev1", "device.claim")
         await house.cleared(client)
-        await house.armed(client)
+        await house.armed(client, rx="rx-2@1", patient="p-2")
         armed_us = now_us()
         await asyncio.sleep(0.5)
         assert (await bed.therapy_after(armed_us), seen(client).phase) == ([], "armed")
