@@ -24,7 +24,7 @@ from papers import PRINCIPALS, STEADY, steady, therapy
 
 from controller.cli_rx import import_file
 from controller.client import Client
-from controller.contract.answers import AnswerMessage, EventMessage
+from controller.contract.answers import AnswerMessage, EventMessage, SummaryMessage
 
 __all__ = [
     "DEAD_MAN_US", "PATIENCE_S", "PRINCIPALS", "STEADY", "Bed", "House", "Server", "event", "held", "now_us", "steady",
@@ -163,7 +163,22 @@ class House:
         assert service is not None
         await until(lambda: self.logged("service.ready") >= self.starts or service.poll() is not None)
         assert service.poll() is None, (self.folder / "service.log").read_text(encoding="utf-8")
-        await until(lambda: (s := client.summary(device)) is not None and s.phase in (phases or ("idle",)))
+        # What is retained may be the last word of the service before.
+        boot_id = [line["boot_id"] for line in self.log() if line["event"] == "service.ready"][-1]
+        await self.shows(client, device, *phases or ("idle",), boot_id=boot_id)
+
+    async def shows(self, client: Client, device: str, *phases: str, boot_id: str = "") -> SummaryMessage:
+        """Wait until a device is shown in one of these phases; gives how it is shown."""
+
+        def shown() -> SummaryMessage | None:
+            summary = client.summary(device)
+            fits = summary is not None and summary.phase in phases and boot_id in {"", summary.boot_id}
+            return summary if fits else None
+
+        await until(shown)
+        found = shown()
+        assert found is not None
+        return found
 
     def keep_claim(self, client: Client, device: str = "dev1") -> asyncio.Task[None]:
         """Renew the claim each second, until cancelled."""

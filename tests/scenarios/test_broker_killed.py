@@ -37,10 +37,8 @@ async def test_a_session_without_a_broker_is_paused_and_goes_on_only_when_it_is_
     any_broker.start()
     await until(lambda: house.logged("service.ready") == 2)
     async with house.client() as client:
-        await until(lambda: client.summary("dev1") is not None)
-        paused = client.summary("dev1")
-        assert paused is not None
-        assert (paused.phase, paused.session_id, paused.boot_id) == ("paused", running.session_id, running.boot_id)
+        paused = await house.shows(client, "dev1", "paused")
+        assert (paused.session_id, paused.boot_id) == (running.session_id, running.boot_id)
         assert [latch.rule for latch in paused.latches] == ["M05"]
         assert (await client.ask("dev1", "session.resume")).code == "SES.CLAIM_EXPIRED"
         await house.must(client, "dev1", "device.claim")

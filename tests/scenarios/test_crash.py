@@ -71,7 +71,7 @@ async def test_a_frozen_service_that_wakes_does_not_drive(house: House):
         frozen_us = now_us()
         await asyncio.sleep(3)
         house.kill(signal.SIGCONT)
-        await house.ready(client, "dev1", "idle", "paused", "uncertain")
+        await house.shows(client, "dev1", "idle", "paused")
         await asyncio.sleep(1)
         assert await house.beds["dev1"].therapy_after(frozen_us + DEAD_MAN_US) == []
         summary = client.summary("dev1")

@@ -24,9 +24,8 @@ async def test_a_service_that_is_told_to_end_stops_settles_and_leaves_no_crash_b
         ended_us = now_us() + DEAD_MAN_US
         await until(lambda: service.poll() is not None)
         assert service.returncode == 0
-        stopped = client.summary("dev1")
-        assert stopped is not None
-        assert (stopped.phase, [latch.rule for latch in stopped.latches]) == ("idle", ["STOP"])
+        stopped = await house.shows(client, "dev1", "idle")
+        assert [latch.rule for latch in stopped.latches] == ["STOP"]
     (charged,) = house.charged()
     delivered_nc = await bed.delivered_nc()
     assert charged["evidence"] == "readback"

@@ -34,7 +34,7 @@ async def test_a_line_that_was_pulled_locks_the_device_until_maintenance_has_loo
         assert [row["charged_nc"] for row in house.charged()] == [None]
 
         await bed.do("line.put")
-        await until(lambda: (s := client.summary("dev1")) is not None and s.phase == "idle")
+        await house.shows(client, "dev1", "idle")
         await until(lambda: house.charged()[0]["evidence"])
         (charged,) = house.charged()
         assert (charged["charged_nc"], charged["evidence"]) == (charged["reserved_nc"], "reservation")
