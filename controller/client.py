@@ -40,7 +40,7 @@ TIMEOUT_S = 10.0
 BACKLOG = 1_000
 """Statements kept for a reader that is slow; the oldest go first and are counted (engineering default)."""
 
-MUST_EXPECT = frozenset({"session.arm", "session.start", "session.resume"})
+MUST_EXPECT = frozenset({"session.arm", "session.start", "session.resume", "calibration.begin"})
 """Verbs that must say what their sender saw; so must an adjustment upwards."""
 
 

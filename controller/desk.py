@@ -13,7 +13,7 @@ import structlog
 
 from safety.effects import Answer
 from safety.effects import Event as Told
-from safety.messages import Asked, Command, Event, Expect, Now, Prepare, Renew, Stop
+from safety.messages import Asked, CalibrationStep, Command, Event, Expect, Now, Prepare, Renew, Stop, Wish
 from safety.state import Station
 from safety.verdict import Reason, Severity
 
@@ -47,8 +47,16 @@ class Post(Protocol):
         """Step through this event now."""
 
 
+def is_renewal(wish: Wish) -> bool:
+    """Tell a wish that only says that somebody is still there: a claim's renewal, a button that is held."""
+    return isinstance(wish, Renew) or wish == CalibrationStep(0)
+
+
 def forget(_answer: bytes) -> None:
-    """Keep no answer: a renewal is not worth a record, and a stop that comes again is obeyed again."""
+    """Keep no answer: a renewal is not worth a record, and a stop that comes again is obeyed again.
+
+    A held button's renewal counts from when it was sent: one that comes again is no younger for it.
+    """
 
 
 class Desk:
@@ -136,7 +144,7 @@ class Desk:
             self._refuse(Refusal(asker, "SYS.DRAINING"), now)
             return
         keep = forget
-        if not isinstance(command.wish, Renew):
+        if not is_renewal(command.wish):
             try:
                 self._journal.remember(command.principal, command.id, accepted.digest, None, now)
             except JournalError:

@@ -4,8 +4,8 @@ What picture of the output a therapy would like at a played time. It proposes; t
 """
 
 from safety.prescription import PPM, Plan, Programme
-from safety.state import Session
-from safety.waveform import Picture
+from safety.state import Session, Trial
+from safety.waveform import OFF, Picture
 
 
 def picture(session: Session, played_ms: int, resumed_ms: int) -> Picture:
@@ -21,6 +21,16 @@ def picture(session: Session, played_ms: int, resumed_ms: int) -> Picture:
         if ua:
             trains.append(setting.plan.train(ua))
     return Picture(tuple(trains))
+
+
+def burst(session: Session, trial: Trial, now_ms: int) -> Picture:
+    """Give the picture of a calibration while its button is held: a ramp from zero to the set-point, on one channel."""
+    if not trial.began_ms:
+        return OFF
+    share_ppm = ramp_ppm(now_ms - trial.began_ms, trial.shape.ramp_up_ms)
+    setting = next(setting for setting in session.settings if setting.plan.channel == trial.channel)
+    ua = setting.setpoint_ua * share_ppm // PPM
+    return Picture((setting.plan.train(ua),)) if ua else OFF
 
 
 def height_ppm(programme: Programme, plan: Plan, played_ms: int) -> int:

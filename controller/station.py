@@ -30,7 +30,8 @@ from safety.messages import (
     Now,
     Tick,
 )
-from safety.state import Count, Phase, Station
+from safety.state import Count, Station
+from safety.turn import FLOWING
 from safety.verdict import Clear, Reason, Scope, Severity
 from safety.waveform import OFF, Picture
 
@@ -280,8 +281,10 @@ class Actor:
 
     def _wanted(self, now: Now) -> Picture:
         session, driver = self.station.session, self._performer.driver
-        if session is None or driver is None or self.station.phase is not Phase.RUNNING:
+        if session is None or driver is None or self.station.phase not in FLOWING:
             return OFF
+        if session.trial is not None:
+            return driver.quantise(programme.burst(session, session.trial, now.mono_ms))
         late_ms = now.mono_ms - self.station.beat.tick_ms
         course = session.course
         wanted = programme.picture(session, course.played_ms + late_ms, course.since_resume_ms + late_ms)

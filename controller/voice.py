@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 
 from safety.effects import Answer, Event
 from safety.messages import DeviceUp, Heard, Latch, Now
-from safety.state import Phase, Station
+from safety.state import Station
+from safety.turn import ENERGISED
 from safety.verdict import Clear
 
 from .contract import codes
@@ -119,7 +120,7 @@ class Voice:
             session_id=session.id if session else None,
             prescription_id=session.rx.ref if session else None,
             claimed_by=station.holder.principal if station.holder else None,
-            armed=station.phase in {Phase.ARMED, Phase.RUNNING},
+            armed=station.phase in ENERGISED,
             played_ms=session.course.played_ms if session else 0,
             therapy_ms=session.rx.programme.therapy_ms if session else 0,
             channels=channels,

@@ -118,6 +118,13 @@ async def test_a_renewal_is_not_remembered(desk: Reception) -> None:
     assert desk.journal.recall("clinician-1", numbered(1)) is None
 
 
+async def test_a_held_button_is_not_remembered_and_a_press_is(desk: Reception) -> None:
+    desk.ask("device.claim")
+    for number, delta_ua, is_kept in ((1, 0, False), (2, 1_000, True), (3, -1_000, True)):
+        desk.ask("calibration.step", command_id=numbered(number), body={"delta_ua": delta_ua})
+        assert (desk.journal.recall("clinician-1", numbered(number)) is not None) is is_kept
+
+
 async def test_the_service_says_how_its_devices_are(desk: Reception) -> None:
     desk.ask("device.claim")
     (sent,) = desk.give(fields("service.status", command_id=numbered(1), issuer="visitor"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 from rig import CAPS, Modality, Phase, Rig, plan, rx
 
 from controller.devices.quantise import quantised
-from controller.programme import picture
+from controller.programme import burst, picture
 from safety.limits import HARD
 from safety.messages import Adjust, Pause, Resume
 from safety.prescription import Plan, Programme
-from safety.state import FRESH, Course, Session, Setting
+from safety.state import FRESH, Course, Session, Setting, Trial
 from safety.waveform import OFF, Picture, Train
 
 LONG_AGO = 10**9
@@ -286,3 +287,16 @@ def test_a_new_set_point_on_the_plateau_is_followed_at_the_next_tick(delta_ua: i
     rig.tick(1)
     assert rig.station.beat.picture == Picture((plan().train(20_000 + delta_ua),))
     to_the_end(rig, [50])
+
+
+@pytest.mark.rule("M03")
+def test_a_burst_rises_from_zero_to_its_set_point_and_flows_only_while_the_button_is_down() -> None:
+    alone = shape(ramp_up_ms=1_000, on_ms=3_000, ramp_down_ms=0, off_ms=1)
+    first, second = plan(channel=1), plan(channel=2)
+    held = Trial(2, alone, held_ms=5_000, began_ms=5_000, ended_ms=0, is_loud=False, felt_ua=0, marks=())
+    session = SimpleNamespace(settings=(Setting(first, 20_000, 0), Setting(second, 12_000, 0)))
+    expected = {5_000: 0, 5_001: 12, 5_500: 6_000, 5_999: 11_988, 6_000: 12_000, 7_999: 12_000}
+    for now_ms, ua in expected.items():
+        wanted = Picture((second.train(ua),)) if ua else OFF
+        assert burst(session, held, now_ms) == wanted  # type: ignore[arg-type]
+    assert burst(session, held._replace(began_ms=0), 5_500) == OFF  # type: ignore[arg-type]
