@@ -209,9 +209,9 @@ class Performer:
         if reasons:
             self._post(Denied(entry.id, reasons))
             return
-        if self._hold.session != request.session:
-            self._hold = Hold(request.session, token, now.mono_ms + lasts_ms - EARLY_MS)
-        self._make_durable(entry, self._clock(), self._hold._replace(token=token))
+        known_ms = self._hold.ends_mono_ms if self._hold.session == request.session else 0
+        self._hold = Hold(request.session, token, max(known_ms, now.mono_ms + lasts_ms - EARLY_MS))
+        self._make_durable(entry, self._clock(), self._hold)
 
     def _deny(self, entry: int, error: LedgerError) -> None:
         log.error("ledger.refused", device=self._device, error=str(error))

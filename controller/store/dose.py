@@ -93,10 +93,10 @@ class Ledger:
     def reserve(self, device: str, request: PermitRequest, now_wall_ms: int, hold_ms: int = 0) -> Reserved:
         """Reserve what a permit asks, if the patient's history admits it: then there are no reasons.
 
-        The session's first reservation holds its patient and its device for `hold_ms`; no other session gets either
-        before that has passed or this one is settled. A later permit of the session raises its reservation, never
-        lowers it, and changes nothing about the hold; test pulses reserve and hold nothing. Raises LedgerRefusedError
-        for a session that is settled, or is booked for something else.
+        The session then holds its patient and its device for `hold_ms`; no other session gets either before that has
+        passed or this one is settled. A later permit of the session raises its reservation, never lowers it, and may
+        lengthen its hold; test pulses reserve and hold nothing. Raises LedgerRefusedError for a session that is
+        settled, or is booked for something else.
         """
         if request.probe:
             return Reserved(())
@@ -280,11 +280,15 @@ def held(holds: list[RowMapping], session: str, now_wall_ms: int) -> tuple[Reaso
 def hold(
     connection: Connection, holds: list[RowMapping], request: PermitRequest, device: str, ends_wall_ms: int
 ) -> int:
-    """Hold patient and device for a session, with a token above every one that either ever had; gives the token."""
-    mine = [int(row["token"]) for row in holds if row["session"] == request.session]
-    if mine:
-        return max(mine)
-    token = max((int(row["token"]) for row in holds), default=0) + 1
+    """Hold patient and device for a session; gives the token.
+
+    It is the one that the session has, or else one above every token that either ever had. A hold never ends sooner
+    for being asked for again.
+    """
+    newest = max((int(row["token"]) for row in holds), default=0)
+    mine = [row for row in holds if row["session"] == request.session]
+    token = newest if len(mine) == 2 else newest + 1
+    ends_wall_ms = max([ends_wall_ms, *(int(row["ends_wall_ms"]) for row in mine)])
     known = {row["kind"] for row in holds}
     for kind, key in ((PATIENT, request.patient), (DEVICE, device)):
         values = {"token": token, "session": request.session, "ends_wall_ms": ends_wall_ms}

@@ -61,12 +61,23 @@ async def test_a_session_that_is_settled_gives_its_hold_back_and_the_token_rises
     assert await ledger.reserve("dev2", request("s-4"), NOW + 9, MINUTE_MS) == Reserved((), 4)
 
 
-async def test_a_later_permit_of_the_session_has_the_same_token_and_the_same_end(ledger: Ledger) -> None:
+@pytest.mark.parametrize(("hold_ms", "ends_ms"), [(1, MINUTE_MS), (40_000, 70_000)])
+async def test_a_later_permit_of_the_session_has_the_same_token_and_no_sooner_end(
+    ledger: Ledger, hold_ms: int, ends_ms: int
+) -> None:
     await ledger.reserve("dev1", request("s-1"), NOW, MINUTE_MS)
     again = request("s-1", channel(1, dose(500)), permit=12)
-    assert await ledger.reserve("dev1", again, NOW + 30_000, MINUTE_MS) == Reserved((), 1)
-    assert await ledger.reserve("dev2", request("s-2"), NOW + MINUTE_MS - 1, MINUTE_MS) == held(1)
-    assert (await ledger.reserve("dev2", request("s-2"), NOW + MINUTE_MS, MINUTE_MS)).reasons == ()
+    assert await ledger.reserve("dev1", again, NOW + 30_000, hold_ms) == Reserved((), 1)
+    for asked in (request("s-2"), request("s-3", patient="p-2")):
+        assert await ledger.reserve("dev1", asked, NOW + ends_ms - 1, MINUTE_MS) == held(1)
+    assert (await ledger.reserve("dev2", request("s-2"), NOW + ends_ms, MINUTE_MS)).reasons == ()
+
+
+async def test_a_session_whose_patient_was_somebody_elses_meanwhile_gets_a_new_token(ledger: Ledger) -> None:
+    await ledger.reserve("dev1", request("s-1"), NOW, 0)
+    await ledger.reserve("dev2", request("s-2"), NOW, 0)
+    assert (await ledger.reserve("dev1", request("s-1", permit=12), NOW, MINUTE_MS)).token == 3
+    assert [await ledger.token("p-1", "none"), await ledger.token("none", "dev1")] == [3, 3]
 
 
 async def test_a_token_is_above_all_that_patient_and_device_ever_had(ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ from controller.store.past import KEPT_MS
 from safety.admit import admit
 from safety.effects import Settlement
 from safety.history import AdverseLock, PadUse, Record
+from safety.limits import Modality
 from safety.messages import Latch
 from safety.prescription import Dose
 from safety.verdict import Clear, Scope
@@ -117,6 +118,16 @@ async def test_the_last_five_of_what_is_older_are_known_and_the_last_completed_a
     ]  # fmt: skip
     assert named(history.records) == ["recent"]
     assert (await ledger.history("p-2", NOW)).older == ()
+
+
+@pytest.mark.rule("G26")
+@pytest.mark.hazard("H21")
+async def test_a_calibration_of_long_ago_was_no_treatment(ledger: Ledger) -> None:
+    for session, on_time_ms in (("found", 0), ("given", 1)):
+        asked = replace(request(session), on_time_ms=on_time_ms)
+        await ledger.reserve("dev1", asked, NOW - (40 + on_time_ms) * DAY_MS)
+        await ledger.settle(settlement(session, "applied", (1, dose(5))), NOW - (40 + on_time_ms) * DAY_MS)
+    assert (await ledger.history("p-1", NOW)).earlier == (("calf-l", Modality.TENS, 1),)
 
 
 @pytest.mark.rule("L06")

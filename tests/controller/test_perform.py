@@ -266,6 +266,24 @@ async def test_a_permit_is_reserved_then_journalled_then_committed(hand: Hand, u
     assert [asked.session for _, asked, _ in hand.judge.asked] == ["s-1"]
 
 
+@pytest.mark.rule("X10")
+@pytest.mark.hazard("H26")
+async def test_a_hold_ends_a_minute_after_the_longest_permit_less_five_seconds(hand: Hand, until: Until) -> None:
+    hand.do(permit())
+    await until(hand.told)
+    for told, entry, moved_ms, lasts_ms, ends_ms in (
+        (2, 11, 10_000, 40_000, 115_000),
+        (3, 12, 30_000, 70_000, 125_000),
+    ):
+        asked = request("s-1", permit=entry)
+        lasting = asked.permit._replace(ends_mono_ms=NOW.mono_ms + lasts_ms)
+        hand.now = Now(NOW.mono_ms + moved_ms, NOW.wall_ms + moved_ms)
+        hand.do(Commit(Entry(entry, EntryKind.PERMIT, replace(asked, permit=lasting))))
+        await hand.performer.settled()
+        await until(lambda told=told: len(hand.told()) == told)
+        assert hand.told()[-1] == Committed(entry, 1, NOW.mono_ms + ends_ms)
+
+
 async def test_test_pulses_reserve_nothing_and_are_journalled_all_the_same(hand: Hand, until: Until) -> None:
     hand.do(permit(probe=True))
     await until(hand.told)
