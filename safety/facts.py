@@ -352,13 +352,18 @@ def probed(turn: Turn, event: Probed) -> None:
         probe_next(turn, waiting, waiting.channels[1:])
         return
     turn.station = turn.station._replace(waiting=None)
-    found = []
+    found, settings = [], []
     details: dict[str, int | str] = {}
-    for reading in session.readings:
-        setting = next(s for s in session.settings if s.plan.channel == reading.channel)
-        details[f"ohm_{reading.channel}"] = median(reading.ohms)
-        reason = g20(Skin(setting, reading, session.limits, device.caps, session.rx, now_ms))
-        found += [reason] if reason else []
+    readings = {reading.channel: reading for reading in session.readings}
+    for setting in session.settings:
+        reading, ohm = readings.get(setting.plan.channel), setting.check_ohm
+        if reading is not None:
+            details[f"ohm_{reading.channel}"] = median(reading.ohms)
+            reason = g20(Skin(setting, reading, session.limits, device.caps, session.rx, now_ms))
+            found += [reason] if reason else []
+            ohm = ohm if reason else median(reading.ohms)
+        settings.append(setting._replace(check_ohm=ohm))
+    turn.station = turn.station._replace(session=session._replace(settings=tuple(settings)))
     turn.answer(waiting.command, "succeeded", found[0].code if found else "OK", tuple(found), **details)
     turn.tell("impedance.measured", "low" if found else "none", tuple(found), session_id=session.id, **details)
 

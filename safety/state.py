@@ -52,12 +52,16 @@ class Reading(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One channel's slow side: what was prescribed, where the set-point stands, when it last rose, and its pads."""
+    """One channel's slow side: what was prescribed, where the set-point stands, when it last rose, and its pads.
+
+    `check_ohm` is the median of the session's last check that suited these pads (0: none yet).
+    """
 
     plan: Plan
     setpoint_ua: int
     raised_ms: int
     pads: tuple[str, ...] = ()
+    check_ohm: int = 0
 
 
 class Channel(NamedTuple):

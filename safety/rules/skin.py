@@ -1,6 +1,6 @@
 """G rules of the skin under the pads: what was measured before current may flow, and what can be measured at all."""
 
-from safety.impedance import OPEN_OHM, SHORT_OHM, scaled_ohm
+from safety.impedance import OPEN_OHM, SHORT_OHM, median, scaled_ohm
 from safety.limits import Sensation
 from safety.rules.views import Skin
 from safety.units import ceil_div
@@ -8,10 +8,12 @@ from safety.verdict import Reason, Severity
 
 REFUSE = Severity.REFUSE
 PPM = 1_000_000
+RISEN = 2
+"""How many times the last check's median a check of the same session may read (compiled; safety reference 7.1)."""
 
 
 def g20(skin: Skin) -> Reason | None:
-    """Three fresh test readings, alike, neither too low nor too high for this pad area."""
+    """Three fresh test readings, alike, neither too low nor too high for this area, nor far above the last check."""
     channel, limits = skin.setting.plan.channel, skin.limits
     if skin.reading is None or len(skin.reading.ohms) < 3:
         return Reason("G20", REFUSE, "IMP.STALE", channel, 0, 3, "readings")
@@ -28,6 +30,9 @@ def g20(skin: Skin) -> Reason | None:
         )
     if (high - low) * PPM > limits.check_spread_ppm * low:
         return Reason("G20", REFUSE, "IMP.UNSTEADY", channel, (high - low) * PPM // low, limits.check_spread_ppm, "ppm")
+    before_ohm = skin.setting.check_ohm
+    if before_ohm and median(ohms) > RISEN * before_ohm:
+        return Reason("G20", REFUSE, "IMP.RISEN", channel, median(ohms), RISEN * before_ohm, "ohm")
     return None
 
 

@@ -10,8 +10,11 @@ from rig import (
     CAPS,
     HARD,
     SHIPPED_NMES,
+    ArmSession,
+    Check,
     Limits,
     Modality,
+    Rig,
     Sensation,
     plan,
     rx,
@@ -177,3 +180,36 @@ def test_a_skin_rule_names_the_channel(rule: Callable[[Skin], Reason | None]):
 @pytest.mark.hazard("H49")
 def test_an_ordinary_skin_is_quiet_everywhere():
     assert [rule(under()) for rule in (skin.g20, skin.g21, skin.g29)] == [None] * 3
+
+
+@pytest.mark.rule("G20")
+@pytest.mark.hazard("H46")
+@pytest.mark.parametrize(
+    ("before_ohm", "ohms", "is_risen"),
+    [
+        (0, (2_900,) * 3, False), (1_000, (2_000,) * 3, False), (1_000, (1_999, 2_001, 2_001), True),
+        (1_000, (2_000, 2_000, 2_001), False), (2_000, (400,) * 3, False),
+    ],
+)  # fmt: skip
+def test_g20_a_check_reads_at_most_twice_the_one_before(before_ohm: int, ohms: tuple[int, ...], *, is_risen: bool):
+    view = under(ohms)
+    view = view._replace(setting=view.setting._replace(check_ohm=before_ohm))
+    expected = refuse("G20", "IMP.RISEN", 1, sorted(ohms)[1], 2 * before_ohm, "ohm") if is_risen else None
+    assert skin.g20(view) == expected
+
+
+@pytest.mark.rule("G20")
+@pytest.mark.hazard("H46")
+def test_g20_the_check_before_is_the_last_one_that_suited_the_pads():
+    rig = Rig()
+    rig.device.ohm[1] = 1_000
+    rig.prepared(rx(plan(), plan(channel=2, site="right-calf")))
+    for ohm, code in ((2_001, "IMP.RISEN"), (9_000, "IMP.OPEN"), (2_001, "IMP.RISEN"), (1_900, "OK"), (2_900, "OK")):
+        rig.device.ohm[1] = ohm
+        assert rig.must(Check((1,))).code == code
+        assert [setting.check_ohm for setting in rig.station.session.settings] == [
+            ohm if code == "OK" else 1_000, 1_500
+        ]  # fmt: skip
+    rig.device.ohm[1] = 5_801
+    assert rig.must(Check(())).code == "IMP.HIGH"
+    assert rig.codes(ArmSession()) == ["G20"]
