@@ -22,6 +22,7 @@ from .contract.answers import (
     LatchSaid,
     SummaryMessage,
     TelemetryMessage,
+    inactive,
 )
 from .contract.envelope import utc_text
 from .contract.topics import Topics
@@ -125,6 +126,7 @@ class Voice:
             therapy_ms=session.rx.programme.therapy_ms if session else 0,
             channels=channels,
             limits=asdict(session.limits) if session else {},
+            inactive=inactive(station.device.caps) if station.device else [],
             latches=[LatchSaid.of(latch) for latch in station.latches],
             alarms=[alarm(latch) for latch in station.latches],
             boot_id=self._boot_id,

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from safety.effects import Answer, Event
 from safety.messages import Capabilities, Identity, Latch, Now
+from safety.rules.registry import RULES
 from safety.verdict import Reason
+from safety.wishes import missing
 
 from . import codes
 from .accept import Refusal
@@ -239,7 +241,10 @@ class ChannelSaid(Statement):
 
 
 class SummaryMessage(Statement):
-    """How a device is: retained, and the state that `expect` refers to. It names no patient."""
+    """How a device is: retained, and the state that `expect` refers to. It names no patient.
+
+    `limits` are those in force in the session; `inactive` are the rules that lack a measurement on this device.
+    """
 
     schema_: Literal["stim.summary/1"] = Field(default="stim.summary/1", alias="schema")
     site: str
@@ -254,6 +259,7 @@ class SummaryMessage(Statement):
     therapy_ms: int
     channels: list[ChannelSaid]
     limits: dict[str, int]
+    inactive: list[str] = []
     latches: list[LatchSaid]
     alarms: list[AlarmSaid]
     boot_id: str
@@ -261,7 +267,10 @@ class SummaryMessage(Statement):
 
 
 class CapabilitiesMessage(Statement):
-    """What a device can do and measure, and what may be asked of it: retained."""
+    """What a device can do and measure, and what may be asked of it: retained.
+
+    `not_fitted` are measurements that it cannot make, `inactive` the rules that are silent for the want of them.
+    """
 
     schema_: Literal["stim.capabilities/1"] = Field(default="stim.capabilities/1", alias="schema")
     schema_version: Literal[1] = 1
@@ -281,6 +290,8 @@ class CapabilitiesMessage(Statement):
     numeric_impedance: bool
     readback: bool
     patient_stop: bool
+    not_fitted: list[str] = []
+    inactive: list[str] = []
     verbs: list[str]
     boot_id: str
     as_of: Utc
@@ -305,10 +316,18 @@ class CapabilitiesMessage(Statement):
             numeric_impedance=caps.numeric_impedance,
             readback=caps.readback,
             patient_stop=caps.patient_stop,
+            not_fitted=list(missing(caps)),
+            inactive=inactive(caps),
             verbs=list(VERBS),
             boot_id=boot_id,
             as_of=utc_text(now.wall_ms),
         )
+
+
+def inactive(caps: Capabilities) -> list[str]:
+    """Name the rules that need a measurement which this device does not make (X7)."""
+    unfitted = missing(caps)
+    return [rule.id for rule in RULES if rule.needs in unfitted]
 
 
 class TelemetryMessage(Statement):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from controller.contract.bodies import VERBS
 from controller.contract.envelope import utc_ms, utc_text
 from safety.effects import Answer, Event
 from safety.messages import Command, Expect, Latch, Start
+from safety.rules.registry import RULES
 from safety.verdict import Clear, Reason, Scope, Severity
 from tests.controller.wire import CAPS, ID, IDENTITY, NOW, arrival, door, fields
 
@@ -176,6 +178,21 @@ def test_capabilities_tell_ranges_verbs_and_the_dead_man() -> None:
         list(VERBS),
     )
     assert CapabilitiesMessage.read(said.to_bytes()) == said
+
+
+@pytest.mark.rule("X7")
+@pytest.mark.hazard("H40")
+def test_capabilities_tell_what_is_not_fitted_and_which_rules_are_silent_for_it() -> None:
+    bare = replace(CAPS, readback=False, numeric_impedance=False, patient_stop=False, supply_min_mv=None)
+    said = CapabilitiesMessage.of(IDENTITY, bare, site="ward3", device="dev1", boot_id="b-4", now=NOW)
+    assert {"readback", "impedance", "electrode", "patient stop", "supply"} <= set(said.not_fitted)
+    assert {"M01", "M07", "M08", "M10", "M23", "M28", "G20", "G21"} <= set(said.inactive)
+    assert {rule.id for rule in RULES if not rule.needs} & set(said.inactive) == set()
+    full = CapabilitiesMessage.of(
+        IDENTITY, replace(CAPS, supply_min_mv=9_000, supply_max_mv=15_000, balance=True, temperature=True),
+        site="ward3", device="dev1", boot_id="b-4", now=NOW,
+    )  # fmt: skip
+    assert (full.not_fitted, full.inactive) == ([], [])
 
 
 def test_what_is_said_later_does_not_break_a_reader() -> None:

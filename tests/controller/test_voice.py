@@ -9,7 +9,7 @@ import pytest
 from rig import CAPS, IDENTITY, WALL_MS, IdealDevice, Rig, config, only, plan, rx
 
 from controller.contract.accept import Asker
-from controller.contract.answers import SummaryMessage
+from controller.contract.answers import SummaryMessage, inactive
 from controller.contract.envelope import utc_text
 from controller.voice import TELEMETRY_MS, Voice, alarm
 from safety.effects import Answer, Event
@@ -172,6 +172,7 @@ def test_a_session_that_runs(voice: Voice, outbox: Outbox) -> None:
     ]  # fmt: skip
     assert said.channels[0].spent_nc == 2 * said.channels[1].spent_nc > 0
     assert said.limits["amplitude_ua"] == 80_000
+    assert said.inactive == inactive(CAPS)
     assert "p-1" not in said.model_dump_json()
 
 
