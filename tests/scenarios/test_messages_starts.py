@@ -77,6 +77,11 @@ async def test_a_start_with_a_fault_starts_nothing_and_a_repeated_one_nothing_mo
         raw = json.dumps(twin).encode()
         astray = await hand.ask(raw, topic_of(twin | {"device": "dev2"}))
         assert (astray.status, astray.code) == ("rejected", "CMD.TOPIC_MISMATCH")
+        for device in ("dev1", "dev2"):
+            explained = (await client.explain(device, "session.start")).explained
+            assert explained is not None
+            assert (explained.verb, explained.obeyed, explained.code) == ("session.start", True, "OK")
+            assert {"G08", "G20", "G23"} <= {rule.rule for rule in explained.rules}
         await asyncio.sleep(0.5)
         assert [await one.therapy_after(0) for one in (bed, neighbour)] == [[], []]
         assert [seen(client, device).phase for device in ("dev1", "dev2")] == ["armed", "armed"]
