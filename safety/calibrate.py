@@ -14,6 +14,7 @@ from safety.effects import CalibrationRecord, Envelope, Permit
 from safety.messages import CalibrationMark, Command, EntryKind, Threshold, Tick
 from safety.permits import permit_request, record, wait
 from safety.prescription import Calibration, Programme
+from safety.reprobe import from_now
 from safety.rules import monitor
 from safety.rules.trial import (
     BURST_MS,
@@ -89,8 +90,9 @@ def begun(turn: Turn, waiting: Waiting, session: Session) -> None:
         therapy_ms=LASTS_MS,
     )
     trial = Trial(number, shape, held_ms=0, began_ms=0, ended_ms=0, is_loud=False, felt_ua=0, marks=())
+    session = from_now(at(session, number, 0, 0)._replace(trial=trial), turn.now.mono_ms)
     turn.station = turn.station._replace(
-        phase=Phase.CALIBRATING, waiting=None, session=at(session, number, 0, 0)._replace(trial=trial),
+        phase=Phase.CALIBRATING, waiting=None, session=session,
         beat=turn.station.beat._replace(tick_ms=turn.now.mono_ms),
     )  # fmt: skip
     record(turn, waiting.command, session.id, f"channel={number}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from safety import reprobe
 from safety.calibrate import begun
 from safety.effects import Closing, Probe, Settlement, Silence
 from safety.impedance import Span, median, observe
@@ -335,6 +336,8 @@ def probe_next(turn: Turn, waiting: Waiting, channels: tuple[int, ...]) -> None:
 
 def probed(turn: Turn, event: Probed) -> None:
     """A test pulse was measured: keep the reading, go on to the next, answer after the last."""
+    if reprobe.answered(turn, event):
+        return
     station = turn.station
     waiting, session, device = station.waiting, station.session, station.device
     if waiting is None or session is None or device is None or waiting.purpose is not Purpose.PROBES:

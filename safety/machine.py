@@ -33,7 +33,7 @@ effect.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from safety import calibrate
+from safety import calibrate, reprobe
 from safety.dose import begin, play
 from safety.effects import Arm, Ask, Commit, Drive, Effect, Feed, Note, Probe, Silence, Tell
 from safety.facts import (
@@ -233,7 +233,8 @@ def drive(turn: Turn, event: Tick, late_ms: int) -> None:
     if session is None or session.permit is None or station.device is None:
         return
     permit, programme, step_ua = session.permit, session.programme, station.device.caps.step_ua
-    if beat.unanswered and now_ms - beat.sent_ms <= times.ack_ms:
+    probing = reprobe.is_waiting(session)
+    if beat.unanswered and now_ms - beat.sent_ms <= (times.init_ack_ms if probing else times.ack_ms):
         if event.wanted != beat.picture:
             turn.station = put(station, session, beat._replace(held_ms=beat.held_ms + late_ms))
         return
@@ -249,6 +250,9 @@ def drive(turn: Turn, event: Tick, late_ms: int) -> None:
         grant = turn.grant(permit.id)
         turn.effects.append(Drive(grant, event.wanted))
         beat = beat._replace(sent_ms=now_ms, unanswered=grant.seq, picture=event.wanted, held_ms=0)
+    elif number := reprobe.due(station, session, now_ms):
+        reprobe.ask(turn, session, number)
+        return
     elif now_ms - beat.sent_ms + times.tick_ms // 2 >= times.keep_alive_ms:
         grant = turn.grant(permit.id)
         turn.effects.append(Feed(grant))

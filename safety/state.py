@@ -44,11 +44,17 @@ class Holder(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """The impedance check of one channel: the test pulses' values, and when the last was taken."""
+    """The impedance check of one channel: the test pulses' values, and when the last was taken.
+
+    While a session runs: `seen_ms` is since when the electrode was last measured between trains, `asked` the grant of
+    such a test pulse that is on its way (0: none).
+    """
 
     channel: int
     ohms: tuple[int, ...]
     at_ms: int
+    seen_ms: int = 0
+    asked: int = 0
 
 
 class Setting(NamedTuple):

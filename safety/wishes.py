@@ -7,7 +7,7 @@ until the journal, and then the device, has answered.
 
 from typing import Final
 
-from safety import calibrate
+from safety import calibrate, reprobe
 from safety.effects import Clearing, Envelope, Opening, Permit
 from safety.limits import CLASS_CAPS, meet
 from safety.messages import (
@@ -333,6 +333,7 @@ def start(turn: Turn, command: Command) -> None:
 def run(turn: Turn, command: Command, session: Session, kind: str) -> None:
     """Enter RUNNING at zero; the next tick may drive."""
     beat = turn.station.beat._replace(tick_ms=turn.now.mono_ms)
+    session = reprobe.from_now(session, turn.now.mono_ms)
     turn.station = turn.station._replace(phase=Phase.RUNNING, session=session, beat=beat, waiting=None)
     record(turn, command, session.id, f"played_ms={session.course.played_ms}")
     turn.answer(command, "succeeded", session_id=session.id)

@@ -7,9 +7,10 @@ tick), heard.py (every channel of every word of the device) and line.py (the wor
 from safety.rules.heard import m01, m07, m08, m09, m10, m11, m12, m13, m14, m27
 from safety.rules.line import m04_stopped, m23_button, m27_still, m28, m30
 from safety.rules.people import m05
+from safety.rules.skin import g29_overdue
 from safety.rules.tick import m02, m03, m04, m18, m19, m20, m21, m25
 
-TICK = (m25, m04, m03, m02, m18, m20, m21, m19, m05)
+TICK = (m25, m04, m03, m02, m18, m20, m21, m19, g29_overdue, m05)
 TICK_CALIBRATING = tuple(judge for judge in TICK if judge is not m20)
 """A calibration has no rhythm of its own: its bursts are bounded by the button (rules/trial.py)."""
 TICK_ARMED = (m25, m04, m21, m05)

@@ -2,12 +2,17 @@
 
 from safety.impedance import OPEN_OHM, SHORT_OHM, median, scaled_ohm
 from safety.limits import Sensation
-from safety.rules.views import Skin
+from safety.messages import Capabilities, Probed
+from safety.prescription import Prescription
+from safety.rules.views import Skin, Watch
+from safety.state import Session, Setting
 from safety.units import ceil_div
 from safety.verdict import Reason, Severity
 
 REFUSE = Severity.REFUSE
 PPM = 1_000_000
+REPROBE_MS = 60_000
+"""How long an electrode may go unseen (compiled; safety reference 2.3 and 7.1)."""
 RISEN = 2
 """How many times the last check's median a check of the same session may read (compiled; safety reference 7.1)."""
 
@@ -47,15 +52,57 @@ def g21(skin: Skin) -> Reason | None:
     return Reason("G21", REFUSE, "LIM.HEADROOM", skin.setting.plan.channel, asked_mv, allowed_mv, "mV")
 
 
+def is_unseen(setting: Setting, caps: Capabilities, rx: Prescription) -> bool:
+    """Tell whether pulses at this set-point cannot show the electrode, under skin that would not feel it burn."""
+    flag_ua = caps.electrode_flag_from_ua
+    blind = not caps.numeric_impedance and (flag_ua is None or setting.setpoint_ua < flag_ua)
+    return blind and rx.sensation is not Sensation.S0
+
+
 def g29(skin: Skin) -> Reason | None:
-    """The device can judge the electrode at the session's current.
+    """The device can judge the electrode at the session's current, or measures it in rests that come often enough.
 
     Otherwise nobody who cannot feel it well is treated.
     """
-    flag_ua = skin.caps.electrode_flag_from_ua
-    blind = not skin.caps.numeric_impedance and (flag_ua is None or skin.setting.setpoint_ua < flag_ua)
-    if blind and skin.rx.sensation is not Sensation.S0:
-        return Reason(
-            "G29", REFUSE, "IMP.BLIND", skin.setting.plan.channel, skin.setting.setpoint_ua, flag_ua or 0, "uA"
-        )
+    if not is_unseen(skin.setting, skin.caps, skin.rx):
+        return None
+    programme = skin.rx.programme
+    if skin.caps.reprobe and programme.off_ms > 0 and programme.active_ms < REPROBE_MS:
+        return None
+    channel, flag_ua = skin.setting.plan.channel, skin.caps.electrode_flag_from_ua or 0
+    return Reason("G29", REFUSE, "IMP.BLIND", channel, skin.setting.setpoint_ua, flag_ua, "uA")
+
+
+def unseen_channels(session: Session, caps: Capabilities) -> tuple[int, ...]:
+    """Name the channels that may flow and whose pulses do not show their electrode."""
+    flowing = [s for s in session.settings if session.trial is None or session.trial.channel == s.plan.channel]
+    return tuple(setting.plan.channel for setting in flowing if is_unseen(setting, caps, session.rx))
+
+
+def g29_overdue(w: Watch) -> Reason | None:
+    """An electrode that pulses cannot show was measured within the last minute."""
+    device = w.station.device
+    if device is None:
+        return None
+    unseen = unseen_channels(w.session, device.caps)
+    for reading in w.session.readings:
+        age_ms = w.now_ms - reading.seen_ms
+        if reading.channel in unseen and age_ms > REPROBE_MS:
+            return Reason("G29", Severity.PAUSE, "IMP.BLIND", reading.channel, age_ms, REPROBE_MS, "ms")
+    return None
+
+
+def g29_found(skin: Skin, pulse: Probed) -> Reason | None:
+    """Judge a test pulse between trains as M07 to M10 judge a train's; its baseline is the check's median."""
+    channel, area_mm2, ohm = skin.setting.plan.channel, skin.setting.plan.area_mm2, pulse.ohm
+    open_ohm, poor_ohm = scaled_ohm(OPEN_OHM, area_mm2), scaled_ohm(skin.limits.poor_ohm, area_mm2)
+    if pulse.open or ohm > open_ohm:
+        return Reason("M07", Severity.STOP, "IMP.OPEN", channel, ohm, open_ohm, "ohm")
+    if pulse.short or ohm < SHORT_OHM:
+        return Reason("M08", Severity.LOCK, "IMP.SHORT", channel, ohm, SHORT_OHM, "ohm")
+    if ohm > poor_ohm:
+        return Reason("M09", Severity.PAUSE, "IMP.HIGH", channel, ohm, poor_ohm, "ohm")
+    most_ohm = skin.setting.check_ohm * skin.limits.ratio_ppm // PPM
+    if skin.setting.check_ohm and ohm > most_ohm:
+        return Reason("M10", Severity.PAUSE, "IMP.DRIFT", channel, ohm, most_ohm, "ohm")
     return None

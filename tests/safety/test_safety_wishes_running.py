@@ -39,7 +39,7 @@ from safety.effects import (
 from safety.limits import Modality
 from safety.messages import Asked, Committed, Expect
 from safety.prescription import Dose, Programme
-from safety.state import Purpose, Setting, Waiting
+from safety.state import Purpose, Waiting
 from safety.verdict import Clear, Reason, Scope, Severity
 
 LONG = Programme(
@@ -130,7 +130,7 @@ def test_a_rise_reserves_first_and_then_stands():
     rig.give(Committed(rig.held[0]))
     assert rig.answer(command.id).details == (("setpoint_ua", 21_000),)
     after = rig.station.session
-    assert after.settings == (Setting(session.settings[0].plan, 21_000, rig.mono_ms),)
+    assert after.settings == (session.settings[0]._replace(setpoint_ua=21_000, raised_ms=rig.mono_ms),)
     assert after.permit == body.permit._replace(id=session.permit.id, ends_mono_ms=session.permit.ends_mono_ms)
     assert rig.notes("wish")[-1].detail == "channel=1 setpoint_ua=21000"  # type: ignore[attr-defined]
     rig.tick()
