@@ -1,0 +1,63 @@
+"""safety/prescription.py to the last unit: the ends of each range, where a broken treatment goes on, the worst dose."""
+
+from __future__ import annotations
+
+import pytest
+from rig import plan
+
+from safety.limits import Modality
+from safety.prescription import Dose, PrescriptionError, Programme, worst_dose
+
+pytestmark = pytest.mark.hazard("H22")
+
+NMES = Programme(
+    modality=Modality.NMES, ramp_up_ms=1_000, on_ms=2_000, ramp_down_ms=1_000, off_ms=6_000, therapy_ms=60_000
+)
+TENS = Programme(modality=Modality.TENS, ramp_up_ms=1_000, on_ms=59_000, ramp_down_ms=0, off_ms=0, therapy_ms=60_000)
+
+
+@pytest.mark.rule("G01")
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("max_ua", 1, 200_000), ("width_us", 1, 10_000), ("period_us", 1, 60_000_000), ("area_mm2", 1, 1_000_000)],
+)
+def test_a_plan_says_what_it_expected_of_a_number_past_its_range(name: str, low: int, high: int):
+    room = {"ua": 1, "calibration": None} | ({} if name == "period_us" else {"period_us": 60_000_000})
+    for value in (low - 1, high + 1):
+        with pytest.raises(PrescriptionError, match=f"^{name}: {value} is not a whole number from {low} to {high}$"):
+            plan(**(room | {name: value}))
+
+
+@pytest.mark.rule("G01")
+@pytest.mark.parametrize(("name", "edges"), [("width_us", (1, 10_000)), ("area_mm2", (1, 1_000_000))])
+def test_a_plan_takes_both_ends_of_a_range(name: str, edges: tuple[int, int]):
+    for value in edges:
+        assert getattr(plan(**{"calibration": None, "period_us": 60_000_000, name: value}), name) == value
+
+
+@pytest.mark.rule("L13")
+@pytest.mark.parametrize(
+    ("programme", "played_ms", "onward_ms"),
+    [
+        (NMES, 0, 0), (NMES, 1, 10_000), (NMES, 9_999, 10_000), (NMES, 10_000, 10_000), (NMES, 10_001, 20_000),
+        (TENS, 0, 0), (TENS, 12_345, 12_345),
+    ],
+)  # fmt: skip
+def test_a_cycle_that_was_begun_is_lost_and_a_continuous_therapy_goes_on_where_it_was(
+    programme: Programme, played_ms: int, onward_ms: int
+):
+    assert programme.onward_ms(played_ms) == onward_ms
+
+
+@pytest.mark.rule("L13")
+def test_the_last_moment_after_which_something_is_left():
+    assert (NMES.latest_ms, TENS.latest_ms) == (50_000, 59_999)
+
+
+@pytest.mark.rule("G28")
+@pytest.mark.hazard("H18")
+def test_the_worst_dose_is_rounded_up():
+    # 2 cycles of 4 s: 161 pulses each of 303 nC and 2 x 503^2 x 301 uA^2 us
+    assert worst_dose(plan(ua=503, width_us=301, calibration=None), NMES, 503, 20_000) == Dose(
+        nc=-(-322 * 303 * 105 // 100), i2t=-(-322 * 152_311_418 * 105 // 100), on_ms=8_000
+    )

@@ -1,0 +1,36 @@
+"""safety/rules/pulse.py to the last unit: a refusal never names a figure that lies inside the limit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from parts import CAPS
+from rig import WALL_MS, plan, rx
+
+from safety.limits import HARD, Modality
+from safety.rules import pulse
+from safety.rules.views import Lane
+from safety.waveform import Train
+
+
+def lane(train: Train, area_mm2: int = 2_500, **limits: int) -> Lane:
+    one = plan(area_mm2=area_mm2, calibration=None)
+    return Lane(rx(one), one, train, replace(HARD[Modality.NMES], **limits), CAPS, WALL_MS)
+
+
+@pytest.mark.rule("G13")
+@pytest.mark.hazard("H04")
+def test_a_density_just_past_the_limit_is_named_as_more_than_the_limit():
+    found = pulse.g13(lane(Train(1, 105_477, 316, 0, 20_000), 1_250, density_ua_cm2=1_500))
+    assert found is not None
+    assert (found.asked, found.allowed) == (1_501, 1_500)
+
+
+@pytest.mark.rule("G15")
+@pytest.mark.hazard("H04")
+def test_an_energy_just_past_a_whole_microjoule_is_rounded_up():
+    width_us = 6_000 * 10**9 + 1  # one microampere for so long: 500 ohm x 2 x width = 6000 uJ and a thousandth of a nJ
+    found = pulse.g15(lane(Train(1, 1, width_us, 0, width_us * 3), pulse_energy_uj=6_000))
+    assert found is not None
+    assert (found.asked, found.allowed) == (6_001, 6_000)
