@@ -4,6 +4,7 @@
 
 import asyncio
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -47,9 +48,16 @@ def group(**more: Any) -> typer.Typer:  # noqa: ANN401 - handed on
 app = group(name="stimwarden", cls=PlainErrors, pretty_exceptions_enable=False)
 config_app = group(help="The settings in force.")
 rx_app = group(help="Prescriptions, each version for good.")
+ledger_app = group(help="What patients were given, and what people enter beside the service.")
 audit_app = group(help="The journal.")
 device_app = group(help="One stimulator.")
-for name, commands in (("config", config_app), ("rx", rx_app), ("audit", audit_app), ("device", device_app)):
+for name, commands in (
+    ("config", config_app),
+    ("rx", rx_app),
+    ("ledger", ledger_app),
+    ("audit", audit_app),
+    ("device", device_app),
+):
     app.add_typer(commands, name=name)
 
 
@@ -167,6 +175,64 @@ def rx_show(
     from controller.cli_rx import show
 
     show(rx, config)
+
+
+Patient = Annotated[str, typer.Argument(metavar="PATIENT", help="The patient's reference.")]
+Whole = Annotated[int, typer.Option(help="A whole number, added to what was counted; negative takes away.")]
+
+
+@ledger_app.command("show")
+def ledger_show(patient: Patient, config: ConfigFile = CONFIG) -> None:
+    """Print what counts for a patient now, and what holds them."""
+    from controller.cli_ledger import show
+
+    show(patient, config)
+
+
+@ledger_app.command("correct")
+def ledger_correct(
+    patient: Patient,
+    site: Annotated[str, typer.Option(help="The body site.")],
+    pair: Annotated[str, typer.Option(help="The pair of pads.")],
+    modality: Annotated[str, typer.Option(help="nmes or tens")],
+    at: Annotated[datetime, typer.Option(help="When it was given, in UTC.")],
+    by: Annotated[list[str], typer.Option(help="Who signs it; twice where it lowers the last seven days.")],
+    why: Annotated[str, typer.Option(help="Why, in words.")],
+    nc: Whole = 0,
+    i2t: Whole = 0,
+    on_ms: Whole = 0,
+    config: ConfigFile = CONFIG,
+) -> None:
+    """Append a correction of what was counted; nothing is ever changed or taken out."""
+    from controller.cli_ledger import Wrong, correct
+    from safety.prescription import Dose
+
+    wrong = Wrong(site, pair, modality, at, Dose(nc=nc, i2t=i2t, on_ms=on_ms), tuple(by), why)
+    correct(patient, wrong, config)
+
+
+@ledger_app.command("merge")
+def ledger_merge(
+    patient: Patient,
+    same_as: Annotated[str, typer.Argument(metavar="OTHER", help="Another reference of the same person.")],
+    config: ConfigFile = CONFIG,
+) -> None:
+    """Keep that two references are one person; neither is treated until that is resolved."""
+    from controller.cli_ledger import merge
+
+    merge(patient, same_as, config)
+
+
+@ledger_app.command("pad")
+def ledger_pad(
+    barcode: Annotated[str, typer.Argument(metavar="BARCODE", help="What the pad's barcode says.")],
+    expires: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The last day on which it may be used.")],
+    config: ConfigFile = CONFIG,
+) -> None:
+    """Register a pad with its date; its uses are counted by themselves."""
+    from controller.cli_ledger import register
+
+    register(barcode, expires.date(), config)
 
 
 @audit_app.command("verify")

@@ -172,9 +172,9 @@ class Performer:
                 return partial(self._records.keep, record)
             case Settlement() as settlement:
                 return lambda: self._ledger.settle(settlement, self._clock().wall_ms)
-            case Latch(scope=Scope.MONTAGE) as latch:
+            case Latch(scope=Scope.MONTAGE | Scope.PATIENT) as latch:
                 return partial(self.lock, latch)
-            case Clearing(latch=Latch(scope=Scope.MONTAGE) as latch):
+            case Clearing(latch=Latch(scope=Scope.MONTAGE | Scope.PATIENT) as latch):
                 return lambda: self._ledger.unlock(self._device, latch.id, self._clock().wall_ms)
         return None
 
@@ -183,7 +183,10 @@ class Performer:
         await job()
 
     async def lock(self, latch: Latch) -> None:
-        """Lock the patient's site of a montage latch for every device. Raises LedgerUnavailableError."""
+        """Lock the patient's site of a montage latch, or all of the patient, for every device.
+
+        Raises LedgerUnavailableError.
+        """
         patient, _, site = latch.key.partition("/")
         await self._ledger.lock(self._device, patient, site, latch)
 

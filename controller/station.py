@@ -127,7 +127,7 @@ class Actor:
                 settlement = Settlement(session=session, evidence="reservation", charged=())
                 await self._ledger.settle(settlement, self._clock().wall_ms)
         for latch in facts.latches:
-            if latch.scope is Scope.MONTAGE:
+            if latch.scope in {Scope.MONTAGE, Scope.PATIENT}:
                 await self._performer.lock(latch)
         # A latch is journalled before its lock is made: one that is locked here and stands no more was cleared.
         standing = {latch.id for latch in facts.latches}

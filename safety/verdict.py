@@ -28,6 +28,7 @@ class Scope(StrEnum):
     SESSION = "session"
     DEVICE = "device"
     MONTAGE = "montage"
+    PATIENT = "patient"
 
 
 class Clear(StrEnum):

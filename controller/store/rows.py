@@ -1,6 +1,6 @@
 """Rows of the ledger: how a session's reservation is raised, settled, read as history and added up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from safety.effects import ChannelRequest, PermitRequest, Settlement
 from safety.history import Correction, History, Record
 from safety.limits import Modality
 from safety.prescription import Dose
-from safety.rules.ledger import DAY_MS, WEEK_MS, counted, ended_ms
+from safety.rules.ledger import DAY_MS, WEEK_MS, given_since
 from safety.units import is_whole
 
 from .tables import LedgerRefusedError, LedgerUnavailableError
@@ -22,9 +22,13 @@ LARGEST = 2**63 - 1
 
 
 class Total(NamedTuple):
-    """What counts for one site and modality: charge in nC of the last day and week, on-time in ms of the last week."""
+    """What counts at one place, by one pair of pads and kind of therapy.
+
+    Charge in nC of the last day and week, on-time in ms of the last week.
+    """
 
     site: str
+    pair: str
     modality: Modality
     day_nc: int
     week_nc: int
@@ -158,22 +162,18 @@ def correction_row(patient: str, correction: Correction, now_wall_ms: int) -> di
 
 
 def totals(history: History, now_wall_ms: int) -> tuple[Total, ...]:
-    """Add up a patient's records by site and modality, as the rules count them: for people to see."""
-    places = dict.fromkeys((record.site, record.modality) for record in history.records)
-    return tuple(total(history.records, site, modality, now_wall_ms) for site, modality in places)
+    """Add up a patient's records and corrections by site, pair and modality: for people to see."""
+    places = [(record.site, record.pair, record.modality) for record in history.records]
+    places += [(correction.site, correction.pair, correction.modality) for correction in history.corrections]
+    return tuple(total_of(history, place, now_wall_ms) for place in dict.fromkeys(places))
 
 
-def total(records: Iterable[Record], site: str, modality: Modality, now_wall_ms: int) -> Total:
-    """Add up the records of one site and modality."""
-    of_week = [
-        (counted(record), ended_ms(record, now_wall_ms))
-        for record in records
-        if (record.site, record.modality) == (site, modality) and ended_ms(record, now_wall_ms) > now_wall_ms - WEEK_MS
-    ]
-    return Total(
-        site,
-        modality,
-        day_nc=sum(dose.nc for dose, ended in of_week if ended > now_wall_ms - DAY_MS),
-        week_nc=sum(dose.nc for dose, _ in of_week),
-        week_on_ms=sum(dose.on_ms for dose, _ in of_week),
+def total_of(history: History, place: tuple[str, str, Modality], now_wall_ms: int) -> Total:
+    """Add up what was given by one pair of pads."""
+    site, pair, modality = place
+    records = [record for record in history.records if record.pair == pair]
+    corrections = [correction for correction in history.corrections if correction.pair == pair]
+    day, week = (
+        given_since(records, corrections, (site, modality), now_wall_ms, span_ms) for span_ms in (DAY_MS, WEEK_MS)
     )
+    return Total(*place, day_nc=day.nc, week_nc=week.nc, week_on_ms=week.on_ms)

@@ -22,6 +22,7 @@ from safety.messages import Latch
 from safety.prescription import Dose
 from safety.verdict import Clear, Reason, Scope
 from tests.controller.bookings import (
+    CORRECTION,
     DAY_MS,
     FULL,
     HOUR_MS,
@@ -324,12 +325,17 @@ def test_totals_count_what_is_charged_and_what_is_only_reserved() -> None:
         record("a week ago", closed_wall_ms=NOW - 7 * DAY_MS, charged=dose(50_000, 0, 500_000)),
         record("nmes", modality=Modality.NMES, reserved=dose(6, 0, 7)),
         record("elsewhere", site="thigh-r", closed_wall_ms=NOW - 8 * DAY_MS, charged=dose(8, 0, 9)),
+        record("another pair", pair="b", reserved=dose(70, 0, 700)),
     )
     assert totals(past, NOW) == (
-        Total("calf-l", Modality.TENS, 21, 4_321, 43_210),
-        Total("calf-l", Modality.NMES, 6, 6, 7),
-        Total("thigh-r", Modality.TENS, 0, 0, 0),
+        Total("calf-l", "a", Modality.TENS, 21, 4_321, 43_210),
+        Total("calf-l", "a", Modality.NMES, 6, 6, 7),
+        Total("thigh-r", "a", Modality.TENS, 0, 0, 0),
+        Total("calf-l", "b", Modality.TENS, 70, 70, 700),
     )
+    corrected = replace(past, corrections=(CORRECTION, CORRECTION._replace(pair="c")))
+    assert totals(corrected, NOW)[0] == Total("calf-l", "a", Modality.TENS, 26, 4_326, 43_210)
+    assert totals(corrected, NOW)[4:] == (Total("calf-l", "c", Modality.TENS, 5, 5, 0),)
     assert totals(history(), NOW) == ()
 
 

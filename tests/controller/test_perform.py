@@ -437,6 +437,18 @@ async def test_whatever_else_goes_wrong_in_the_ledger_is_a_failure_and_the_next_
     assert hand.charged() == [("s-1", 100, 40)]
 
 
+@pytest.mark.rule("G27")
+@pytest.mark.hazard("H02")
+async def test_a_patient_latch_locks_every_site_until_it_is_cleared(hand: Hand) -> None:
+    whole = Latch(5, Scope.PATIENT, "G05", Clear.ACK_QUALIFIED, "p-1", 7)
+    hand.do(Note(Entry(5, EntryKind.LATCH, whole)))
+    await hand.performer.settled()
+    assert (await hand.ledger.history("p-1", NOW.wall_ms)).locked_sites == ("",)
+    hand.do(Note(Entry(7, EntryKind.CLEAR, Clearing(latch=whole, principal="dr", reason="looked at"))))
+    await hand.performer.settled()
+    assert (await hand.ledger.history("p-1", NOW.wall_ms)).locked_sites == ()
+
+
 @pytest.mark.hazard("H17")
 async def test_a_montage_latch_locks_the_patients_site_until_it_is_cleared(hand: Hand) -> None:
     hand.do(Note(Entry(5, EntryKind.LATCH, MONTAGE)), Note(latch(6)))
