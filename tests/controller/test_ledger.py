@@ -100,6 +100,25 @@ async def test_the_judge_sees_the_others_open_and_settled_but_not_the_session_it
     assert await ledger.history("p-3", NOW) == history(patient="p-3")
 
 
+async def test_what_is_foreseen_is_what_the_judge_gets_and_is_not_written(
+    ledger: Ledger, path: Path, judge: Judge
+) -> None:
+    await ledger.reserve("dev1", request("s-1"), NOW, 60_000)
+    await ledger.reserve("dev2", request("s-2", patient="p-2"), NOW + 1)
+    for device, asked in (
+        ("dev1", request("s-1", channel(1, dose(1)), permit=12)), ("dev2", request("s-3")), ("dev1", request("s-4")),
+    ):  # fmt: skip
+        before = rows(path, "*")
+        seen = await ledger.foresee(device, asked, NOW + 5)
+        assert (rows(path, "*"), len(judge.asked)) == (before, len(judge.asked))
+        reserved = await ledger.reserve(device, asked, NOW + 5)
+        assert reserved.reasons == seen.held
+        assert judge.asked[-1] == (seen.history, seen.request, NOW + 5)
+    assert [reason.code for reason in seen.held] == ["SES.HELD"] * len(seen.held) != []
+    with pytest.raises(LedgerRefusedError):
+        await ledger.foresee("dev9", request("s-1"), NOW + 6)
+
+
 async def test_a_later_permit_raises_and_never_lowers(ledger: Ledger, path: Path, judge: Judge) -> None:
     await ledger.reserve("dev1", request("s-1", channel(1, dose(100, 200, 300)), channel(2)), NOW)
     later = replace(request("s-1", channel(1, dose(150, 50, 300)), channel(3), permit=12), on_time_ms=1)
