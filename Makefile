@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 
-.PHONY: help demo test check bench safety-case lock
+.PHONY: help demo test check bench safety-case lock verdicts
 
 help:
 	@echo "make demo    broker, two emulated stimulators, the service and a scripted session"
@@ -10,6 +10,7 @@ help:
 	@echo "make check   ruff, formatting, mypy, import contracts"
 	@echo "make bench   the measurements of tests/bench"
 	@echo "make safety-case  docs/safety-case from the rules, their limits and the markers of the tests"
+	@echo "make verdicts  what the rules say to the recorded sessions, written anew"
 	@echo "make lock    compile the requirements files from pyproject.toml again (needs uv)"
 
 demo: $(STAMP)
@@ -52,6 +53,10 @@ $(STAMP): requirements-dev.txt pyproject.toml
 # No address of a package index may enter the files: they are read on networks with indexes of their own.
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 HEADER = \# Compiled from pyproject.toml by `make lock`; do not edit.
+
+# What changed is read with `git diff tests/golden/sessions`. RECORD=1 plays the sessions anew on the emulated stimulator.
+verdicts: $(STAMP)
+	$(BIN)/python -m tests.proof.verdicts $(if $(RECORD),record,update)
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH"; exit 1; }
