@@ -203,6 +203,22 @@ def test_a_session_that_gave_nothing_was_no_treatment(charged: Dose | None, coun
     assert len(seen(record(HOUR_MS, charged=charged)).records) == counts
 
 
+@pytest.mark.rule("L01")
+@pytest.mark.rule("L02")
+@pytest.mark.rule("L03")
+@pytest.mark.hazard("H18")
+def test_looking_for_thresholds_is_no_treatment_and_its_dose_counts():
+    found = record(HOUR_MS, on_time_ms=0, charged=Dose(nc=1_600_000_000))
+    assert sessions(seen(found)) == []
+    assert ledger.since(seen(found), DAY_MS) == 1
+    assert ledger.l02(seen(found, record(5 * DAY_MS))) is None
+    assert ledger.l02(seen(found)) is None
+    assert ledger.l03(seen(found)) == refuse("L03", "DOSE.DAY", 3, 1_600_000_010, 1_600_000_000, "nC")
+    planned = replace(found, on_time_ms=1)
+    assert sessions(seen(planned)) == [[found.session]]
+    assert ledger.l02(seen(planned)) == refuse("L02", "FAT.REST", 3, HOUR_MS, 2 * DAY_MS, "ms")
+
+
 def test_older_sessions_are_counted_by_site_and_kind():
     earlier = (
         (SITE, Modality.NMES, 2), (SITE, Modality.TENS, 4), ("right-quadriceps", Modality.NMES, 8),
