@@ -38,7 +38,7 @@ class Role(StrEnum):
 
 _CLAIMS = frozenset({Verb.CLAIM, Verb.RENEW, Verb.RELEASE})
 MAY_ASK: Mapping[Role, frozenset[str]] = {
-    Role.HANDSET: frozenset({Verb.PAUSE, Verb.ADJUST}),
+    Role.HANDSET: frozenset({Verb.PAUSE, Verb.ADJUST, Verb.REPORT}),
     Role.AUTOMATION: _CLAIMS | {Verb.PREPARE, Verb.START, Verb.PAUSE},
     Role.PHYSIO: frozenset(Verb),
     Role.PRESCRIBER: _CLAIMS | {Verb.CLEAR},

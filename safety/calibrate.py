@@ -175,7 +175,7 @@ def burst(turn: Turn, event: Tick, late_ms: int) -> Tick | None:
             trial = trial._replace(felt_ua=setting.setpoint_ua)
     session = session._replace(channels=channels, trial=trial)
     turn.station = station = station._replace(session=session, beat=station.beat._replace(tick_ms=now_ms))
-    watch = Watch(station, session, session.limits, event.wanted, now_ms, turn.now.wall_ms, late_ms)
+    watch = Watch(station, session, session.limits, event.wanted, now_ms, turn.now.wall_ms, late_ms, event.unsynced_ms)
     reasons = [found for judge in monitor.TICK_CALIBRATING if (found := judge(watch)) is not None]
     if reasons and turn.judge(worst_first(reasons)):
         return None

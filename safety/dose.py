@@ -35,11 +35,13 @@ def play(
     `played_ms` is the played time at its end, `step_ua` the device's step of current. A train of at most `quiet_ua`
     does not tire the muscle.
     """
-    train, low_ua, high_ua, remainder_us, spent, mu_ppm, since_zero_ms, pull_ms, plateau_ms, rest_ms, *slow = channel
+    train, low_ua, high_ua, remainder_us, spent, mu_ppm, since_zero_ms, pull_ms, plateau_ms, rest_ms = channel[:10]
     steps = played_ms // STEP_MS - (played_ms - elapsed_ms) // STEP_MS
     if train is None:
         mu_ppm = fatigue(mu_ppm, 0, steps)
-        return Channel(None, low_ua, high_ua, 0, spent, mu_ppm, 0, pull_ms, plateau_ms, rest_ms + elapsed_ms, *slow)
+        return Channel(
+            None, low_ua, high_ua, 0, spent, mu_ppm, 0, pull_ms, plateau_ms, rest_ms + elapsed_ms, *channel[10:]
+        )
     pulses, remainder_us = divmod(remainder_us + elapsed_ms * 1000, train.period_us)
     nc, i2t, on_ms = spent
     drive_ppm = 0
@@ -56,7 +58,7 @@ def play(
         pull_ms + elapsed_ms,
         plateau_ms + elapsed_ms if is_plateau(train.ua, setting.setpoint_ua, step_ua) else plateau_ms,
         0,
-        *slow,
+        *channel[10:],
     )
 
 
@@ -92,7 +94,8 @@ def begin(
             since_zero_ms=late_ms + near_ms(programme.ramp_up_ms, setting.setpoint_ua, step_ua),
         )
         if channel.rest_ms >= programme.off_ms - SLACK_MS:
-            channel = channel._replace(pull_ms=0, plateau_ms=0)
+            of_set, of_session = channel.pulls
+            channel = channel._replace(pull_ms=0, plateau_ms=0, pulls=(of_set + 1, of_session + 1))
     return channel._replace(train=train, low_ua=low_ua, high_ua=high_ua)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from safety import reprobe
 from safety.calibrate import begun
 from safety.effects import Closing, Probe, Settlement, Silence
-from safety.impedance import Span, median, observe
+from safety.impedance import Span, doubted, median, observe, paired
+from safety.impedance import probed as checked
 from safety.messages import (
     Booted,
     Committed,
@@ -14,6 +15,7 @@ from safety.messages import (
     DeviceState,
     DeviceUp,
     EntryKind,
+    Fenced,
     Flaw,
     Garbled,
     Heard,
@@ -26,7 +28,7 @@ from safety.permits import arm_device, probe_train, record, rolled
 from safety.rules import line, monitor
 from safety.rules.skin import g20
 from safety.rules.views import Look, Noise, Skin, Word
-from safety.state import Device, Phase, Purpose, Reading, Session, Stopping, Waiting
+from safety.state import Channel, Device, Phase, Purpose, Reading, Session, Stopping, Waiting
 from safety.turn import ENERGISED, FLOWING, Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 from safety.wishes import run
@@ -61,6 +63,10 @@ def committed(turn: Turn, event: Committed) -> None:
     waiting, session = turn.station.waiting, turn.station.session
     if waiting is None or waiting.entry != event.entry or session is None:
         return
+    if event.token:
+        care = session.care._replace(token=event.token, hold_ends_ms=event.hold_ends_ms)
+        session = session._replace(care=care)
+        turn.station = turn.station._replace(session=session)
     if waiting.purpose is Purpose.CHECK_PERMIT:
         probe_next(turn, waiting, waiting.channels)
     elif waiting.purpose is Purpose.ARM_PERMIT:
@@ -89,6 +95,13 @@ def rise(turn: Turn, waiting: Waiting, session: Session) -> None:
     turn.station = turn.station._replace(session=session._replace(settings=settings, permit=permit), waiting=None)
     record(turn, waiting.command, session.id, f"channel={waiting.channels[0]} setpoint_ua={waiting.setpoint_ua}")
     turn.answer(waiting.command, "succeeded", setpoint_ua=waiting.setpoint_ua)
+
+
+def fenced(turn: Turn, event: Fenced) -> None:
+    """Somebody else's hold on the patient or device is newer than ours: what we do is not ours to do any more (M34)."""
+    session = turn.station.session
+    if session is not None and turn.station.phase is not Phase.UNCERTAIN and event.token > session.care.token:
+        turn.stop((Reason("M34", Severity.STOP, "SES.FENCED", 0, event.token, session.care.token, "token"),))
 
 
 def denied(turn: Turn, event: Denied) -> None:
@@ -259,14 +272,29 @@ def look(turn: Turn, event: Heard, answers: bool) -> tuple[Reason, ...]:
             session.limits,
             device.caps,
             answers and event.status.state not in STILL,
+            session.rx.sensation,
+            turn.station.holds,
         )
         reasons += [found for judge in monitor.HEARD if (found := judge(view)) is not None]
         ua = channel.train.ua if channel.train else 0
         low_ua, high_ua = (ua, ua) if answers else (channel.low_ua, channel.high_ua)
         channels.append(channel._replace(low_ua=low_ua, high_ua=high_ua, contact=contact))
+    if running:
+        channels = twinned(session, channels, turn.now.mono_ms)
     course = session.course._replace(seen_nc=tuple(seen_nc))
     turn.station = turn.station._replace(session=session._replace(course=course, channels=tuple(channels)))
     return tuple(reasons)
+
+
+def twinned(session: Session, channels: list[Channel], now_ms: int) -> list[Channel]:
+    """Compare each pad pair that has a like one on the other side with it (M15)."""
+    numbers = [setting.plan.channel for setting in session.settings]
+    for index, setting in enumerate(session.settings):
+        if setting.plan.twin:
+            mine, other = channels[index], channels[numbers.index(setting.plan.twin)]
+            contact = paired(mine.contact, other.contact, session.limits.twin_ppm, now_ms)
+            channels[index] = mine._replace(contact=contact)
+    return channels
 
 
 def confirm(turn: Turn) -> None:
@@ -296,10 +324,7 @@ def armed(turn: Turn, waiting: Waiting) -> None:
     if session is None:
         return
     if waiting.purpose is Purpose.REARMED:
-        kind = "session.resumed" if session.course.first_run_ms else "session.started"
-        first_ms = session.course.first_run_ms or turn.now.mono_ms
-        course = session.course._replace(first_run_ms=first_ms, since_resume_ms=0, rest_from_ms=0)
-        run(turn, waiting.command, session._replace(course=course), kind)
+        run_on(turn, waiting, session)
         return
     if waiting.purpose is Purpose.TRIAL_ARMED:
         begun(turn, waiting, session)
@@ -311,6 +336,18 @@ def armed(turn: Turn, waiting: Waiting) -> None:
     )  # fmt: skip
     turn.answer(waiting.command, "succeeded", session_id=session.id)
     turn.tell("session.armed", session_id=session.id)
+
+
+def run_on(turn: Turn, waiting: Waiting, session: Session) -> None:
+    """Go on where the session stood, or begin it; after a long rest a new set of contractions begins."""
+    kind = "session.resumed" if session.course.first_run_ms else "session.started"
+    first_ms, rested = session.course.first_run_ms or turn.now.mono_ms, session.course.rest_from_ms > 0
+    course = session.course._replace(first_run_ms=first_ms, since_resume_ms=0, rest_from_ms=0)
+    channels = tuple(
+        channel._replace(contact=doubted(channel.contact, 0), pulls=(0, channel.pulls[1]) if rested else channel.pulls)
+        for channel in session.channels
+    )
+    run(turn, waiting.command, session._replace(course=course, channels=channels), kind)
 
 
 # The skin
@@ -354,19 +391,21 @@ def probed(turn: Turn, event: Probed) -> None:
     if waiting.channels[1:]:
         probe_next(turn, waiting, waiting.channels[1:])
         return
-    turn.station = turn.station._replace(waiting=None)
-    found, settings = [], []
+    found, settings, channels = [], [], []
     details: dict[str, int | str] = {}
     readings = {reading.channel: reading for reading in session.readings}
-    for setting in session.settings:
-        reading, ohm = readings.get(setting.plan.channel), setting.check_ohm
+    for setting, channel in zip(session.settings, session.channels, strict=True):
+        reading, sound_ohm, contact = readings.get(setting.plan.channel), setting.check_ohm, channel.contact
         if reading is not None:
-            details[f"ohm_{reading.channel}"] = median(reading.ohms)
-            reason = g20(Skin(setting, reading, session.limits, device.caps, session.rx, now_ms))
+            ohm = details[f"ohm_{reading.channel}"] = median(reading.ohms)
+            contact = checked(contact, ohm)
+            reason = g20(Skin(setting, reading, session.limits, device.caps, session.rx, now_ms, contact))
             found += [reason] if reason else []
-            ohm = ohm if reason else median(reading.ohms)
-        settings.append(setting._replace(check_ohm=ohm))
-    turn.station = turn.station._replace(session=session._replace(settings=tuple(settings)))
+            sound_ohm = sound_ohm if reason else ohm
+        settings.append(setting._replace(check_ohm=sound_ohm))
+        channels.append(channel._replace(contact=contact))
+    session = session._replace(settings=tuple(settings), channels=tuple(channels))
+    turn.station = turn.station._replace(waiting=None, session=session)
     turn.answer(waiting.command, "succeeded", found[0].code if found else "OK", tuple(found), **details)
     turn.tell("impedance.measured", "low" if found else "none", tuple(found), session_id=session.id, **details)
 

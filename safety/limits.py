@@ -93,6 +93,7 @@ class Limits:
     silence_pause_ms: int = at_most(700, f"M04; {E}")
     silence_stop_ms: int = at_most(1_000, f"M04; {E}")
     claim_ms: int = at_most(15_000, f"M05; {E}")
+    presence_ms: int = at_most(600_000, f"M06; {E}")
     poor_ohm: int = at_most(6_000, f"M09; {E}; for 25 cm2, scales with 25/area")
     ratio_ppm: int = at_most(2_000_000, f"M10; {E}")
     jump_ppm: int = at_most(400_000, f"M11; {E}")
@@ -100,15 +101,26 @@ class Limits:
     fall_ppm: int = at_most(600_000, f"M13; {E}")
     clip_hold: int = at_most(20, f"M14; {E}")
     clip_pause: int = at_most(20, f"M14; {E}")
+    twin_ppm: int = at_most(3_000_000, f"M15; {E}: the larger impedance of a like pair over the smaller")
+    contact_ua_cm2: int = at_most(2_000, "M17; as G13, over what is left of the pad's contact")
     session_nc: int = at_most(10_000_000_000, f"M18; {E}")
     session_i2t: int = at_most(500_000_000_000_000_000, f"M18; {E}: 0.5 A^2 s")
     session_on_ms: int = at_most(14_400_000, f"M18; {E}")
     mu_hold_ppm: int = at_least(500_000, f"M19; {E} on the fatigue bound of Riener")
     mu_pause_ppm: int = at_least(500_000, f"M19; {E} on the fatigue bound of Riener")
     therapy_ms: int = at_most(7_200_000, f"M21; {E}; NMES half of it")
+    skin_hold_mdeg: int = at_most(41_000, "M22; IEC 60601-1 table 24 (from memory): 41 C needs no justification")
+    skin_pause_mdeg: int = at_most(41_000, "M22; as above")
     tick_hold_ms: int = at_most(100, f"M25; {E}")
     tick_pause_ms: int = at_most(200, f"M25; {E}")
     tick_stop_ms: int = at_most(250, f"M25; {E}")
+    clock_step_ms: int = at_most(5_000, f"M31; {E}")
+    journal_ms: int = at_most(1_000, f"M32; {E}")
+    pulls_set: int = at_most(120, f"M35; {E}")
+    pulls_session: int = at_most(120, f"M35; {E}")
+    effort_hold_ms: int = at_most(600_000, f"M36; {E}")
+    effort_pause_ms: int = at_most(600_000, f"M36; {E}")
+    skin_check_ms: int = at_most(600_000, f"M37; {E}; only where the skin does not feel well")
     treatments_day: int = at_most(8, f"L01; {E}; NMES half of it")
     gap_ms: int = at_least(3_600_000, f"L02; {E}")
     gap_short_ms: int = at_least(3_600_000, f"L02; {E}: programmes of at most 450 s of on-time")
@@ -183,15 +195,19 @@ CLASS_CAPS: Final[Mapping[tuple[Modality, Sensation], Mapping[str, int]]] = {
     (Modality.NMES, Sensation.S0): {"amplitude_ua": 80_000, "phase_charge_nc": 45_000, "density_ua_cm2": 1_000,
                                     "ratio_ppm": 1_500_000, "therapy_ms": 30 * MINUTE_MS},
     (Modality.NMES, Sensation.S1): {"amplitude_ua": 50_000, "phase_charge_nc": 15_000, "density_ua_cm2": 500,
-                                    "ratio_ppm": 1_300_000, "therapy_ms": 20 * MINUTE_MS},
+                                    "ratio_ppm": 1_300_000, "therapy_ms": 20 * MINUTE_MS,
+                                    "skin_check_ms": 10 * MINUTE_MS},
     (Modality.NMES, Sensation.S2): {"amplitude_ua": 30_000, "phase_charge_nc": 8_000, "density_ua_cm2": 250,
-                                    "ratio_ppm": 1_200_000, "therapy_ms": 15 * MINUTE_MS},
+                                    "ratio_ppm": 1_200_000, "therapy_ms": 15 * MINUTE_MS,
+                                    "skin_check_ms": 5 * MINUTE_MS},
     (Modality.TENS, Sensation.S0): {"amplitude_ua": 80_000, "phase_charge_nc": 45_000, "density_ua_cm2": 1_000,
                                     "ratio_ppm": 1_500_000, "therapy_ms": 60 * MINUTE_MS},
     (Modality.TENS, Sensation.S1): {"amplitude_ua": 50_000, "phase_charge_nc": 15_000, "density_ua_cm2": 500,
-                                    "ratio_ppm": 1_300_000, "therapy_ms": 30 * MINUTE_MS},
+                                    "ratio_ppm": 1_300_000, "therapy_ms": 30 * MINUTE_MS,
+                                    "skin_check_ms": 10 * MINUTE_MS},
     (Modality.TENS, Sensation.S2): {"amplitude_ua": 30_000, "phase_charge_nc": 8_000, "density_ua_cm2": 250,
-                                    "ratio_ppm": 1_200_000, "therapy_ms": 20 * MINUTE_MS},
+                                    "ratio_ppm": 1_200_000, "therapy_ms": 20 * MINUTE_MS,
+                                    "skin_check_ms": 5 * MINUTE_MS},
 }  # fmt: skip
 """Ceilings of each sensation class (safety reference 3.3; engineering defaults that a clinician signs off)."""
 

@@ -42,6 +42,7 @@ from safety.facts import (
     denied,
     device_down,
     device_up,
+    fenced,
     garbled,
     heard,
     patient_stop,
@@ -56,6 +57,7 @@ from safety.messages import (
     DeviceDown,
     DeviceUp,
     Event,
+    Fenced,
     Garbled,
     Heard,
     Now,
@@ -66,13 +68,15 @@ from safety.messages import (
 from safety.rules import line, monitor
 from safety.rules.views import Watch
 from safety.state import QUIET, Beat, Count, Course, Phase, Purpose, Session, Station
-from safety.turn import Turn
+from safety.turn import SKIN, Turn
 from safety.verdict import Asking, Reason, Severity
 from safety.waveform import OFF
 from safety.wishes import asked
 
 IDLE_ASK_MS = 200
 HELD_MS = 2_000
+SILENT_MS = 1_000
+"""Without a comparable reading for longer than this, a hold on a pad stays (two periods of the slowest train less)."""
 COMMIT_MS = 5_000
 """How long a wish waits for the journal before it is given up (engineering default)."""
 
@@ -150,12 +154,27 @@ def tick(turn: Turn, event: Tick) -> None:
         if granted is not None:
             drive(turn, granted, late_ms)
     else:
-        stand_by(turn)
+        stand_by(turn, event)
     if turn.station.holds:
-        kept = tuple(hold for hold in turn.station.holds if turn.now.mono_ms - hold.last_ms <= HELD_MS)
-        turn.station = turn.station._replace(holds=kept)
+        let_go(turn)
     if turn.station.waiting is not None:
         give_up(turn)
+
+
+def let_go(turn: Turn) -> None:
+    """Let a hold go that no rule has spoken for in two seconds; without readings a pad says nothing for itself."""
+    station, now_ms, kept = turn.station, turn.now.mono_ms, []
+    contacts = station.session.channels if station.session else ()
+    numbers = [setting.plan.channel for setting in station.session.settings] if station.session else []
+    for hold in station.holds:
+        lasting = hold
+        if hold.reason.rule in SKIN and station.phase is Phase.RUNNING:
+            contact = contacts[numbers.index(hold.reason.channel)].contact
+            if not contact.recent_ms or now_ms - contact.recent_ms[-1] > SILENT_MS:
+                lasting = hold._replace(last_ms=now_ms)
+        if now_ms - lasting.last_ms <= HELD_MS:
+            kept.append(lasting)
+    turn.station = station._replace(holds=tuple(kept))
 
 
 def insist(turn: Turn) -> None:
@@ -211,9 +230,9 @@ def play_on(turn: Turn, event: Tick) -> None:
         course.since_resume_ms + late_ms,
         *course[4:],
     )
-    session = Session(*session[:6], played, channels)
+    session = Session(*session[:7], played, channels)
     turn.station = station = put(station, session, Beat(now_ms, *beat[1:]))
-    watch = Watch(station, session, session.limits, event.wanted, now_ms, turn.now.wall_ms, late_ms)
+    watch = Watch(station, session, session.limits, event.wanted, now_ms, turn.now.wall_ms, late_ms, event.unsynced_ms)
     reasons = [found for judge in monitor.TICK if (found := judge(watch)) is not None]
     if reasons and turn.judge(tuple(sorted(reasons, key=lambda reason: -reason.severity))):
         return
@@ -262,7 +281,7 @@ def drive(turn: Turn, event: Tick, late_ms: int) -> None:
     turn.station = put(station, session, beat)
 
 
-def stand_by(turn: Turn) -> None:
+def stand_by(turn: Turn, event: Tick) -> None:
     """Watch a session that does not run, keep an armed device fed, and otherwise ask the device how it is."""
     station, now_ms = turn.station, turn.now.mono_ms
     session, beat, times = station.session, station.beat, station.config.times
@@ -275,7 +294,7 @@ def stand_by(turn: Turn) -> None:
         session = session._replace(channels=tuple(rested))
     turn.station = station._replace(session=session, beat=beat._replace(tick_ms=now_ms))
     if session is not None and station.phase is not Phase.UNCERTAIN:
-        watch = Watch(turn.station, session, session.limits, OFF, now_ms, turn.now.wall_ms, late_ms)
+        watch = Watch(turn.station, session, session.limits, OFF, now_ms, turn.now.wall_ms, late_ms, event.unsynced_ms)
         rules = {Phase.ARMED: monitor.TICK_ARMED, Phase.PAUSED: monitor.TICK_PAUSED}.get(
             station.phase, monitor.TICK_PREPARED
         )
@@ -338,5 +357,6 @@ HANDLERS: Final[dict[type, Callable[..., None]]] = {
     Garbled: garbled,
     Committed: committed,
     Denied: denied,
+    Fenced: fenced,
     PatientStop: patient_stop,
 }

@@ -26,6 +26,10 @@ class Verb(StrEnum):
     RENEW = "device.renew"
     RELEASE = "device.release"
     PREPARE = "session.prepare"
+    PRESENT = "presence.confirm"
+    RATE = "session.rate"
+    SKIN = "session.skin_check"
+    REPORT = "adverse.report"
     CHECK = "impedance.check"
     CAL_BEGIN = "calibration.begin"
     CAL_STEP = "calibration.step"
@@ -81,6 +85,55 @@ class Prepare:
     pads: tuple[tuple[int, tuple[str, ...]], ...] = ()
     continues: bool = False
     played_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Somebody is with the patient."""
+
+    verb: ClassVar[Verb] = Verb.PRESENT
+
+
+class Rated(StrEnum):
+    """What the patient is asked to rate, from 0 to 10."""
+
+    EFFORT = "effort"
+    PAIN = "pain"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The patient's own rating; pain of 7 and more is an adverse event."""
+
+    verb: ClassVar[Verb] = Verb.RATE
+    what: Rated
+    score: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkinCheck:
+    """Somebody looked at the skin around and under the pads; not `ok` is an adverse event."""
+
+    verb: ClassVar[Verb] = Verb.SKIN
+    ok: bool
+
+
+class Adverse(StrEnum):
+    """What went wrong with the patient."""
+
+    BURNING = "burning"
+    PAIN = "pain"
+    SYNCOPE = "syncope"
+    SKIN = "skin"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An adverse event: it ends the session and locks its sites. Never refused while a session is open."""
+
+    verb: ClassVar[Verb] = Verb.REPORT
+    kind: Adverse
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +242,10 @@ Wish = (
     | Renew
     | Release
     | Prepare
+    | Present
+    | Rate
+    | SkinCheck
+    | Report
     | Check
     | CalibrationBegin
     | CalibrationStep
@@ -458,6 +515,13 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Fenced:
+    """Somebody else holds this patient or device now: a token was seen that may be newer than ours."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class Denied:
     """The ledger or the journal said no."""
 
@@ -470,7 +534,9 @@ class PatientStop:
     """The patient pressed the button (also told by a local input)."""
 
 
-Event = Booted | Asked | Tick | DeviceUp | DeviceDown | Heard | Probed | Garbled | Committed | Denied | PatientStop
+Event = (
+    Booted | Asked | Tick | DeviceUp | DeviceDown | Heard | Probed | Garbled | Committed | Denied | Fenced | PatientStop
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

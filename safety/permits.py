@@ -41,6 +41,7 @@ def permit_request(session: Session, permit: Permit, *, probe: bool = False, tri
         on_time_ms=0 if trial else session.rx.programme.plateau_ms,
         probe=probe,
         limits=session.limits,
+        skin_checked=session.care.skin_ms > 0,
         channels=tuple(
             channel_request(settings[e.channel], dose, ohms.get(e.channel, 0))
             for e, dose in zip(permit.envelopes, permit.reserve, strict=True)

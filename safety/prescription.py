@@ -62,6 +62,7 @@ class Plan:
 
     `ua` is where the session starts, `max_ua` the top of the window in which the set-point may be adjusted;
     `area_mm2` is the smaller pad's area;
+    `twin` is the channel of the like pair on the other side (0: none).
     `delay_ms` shifts this channel's place in the cycle (half a cycle: reciprocal stimulation).
     """
 
@@ -76,9 +77,11 @@ class Plan:
     area_mm2: int
     delay_ms: int = 0
     calibration: Calibration | None = None
+    twin: int = 0
 
     def __post_init__(self) -> None:
         need("channel", self.channel, 1, 8)
+        need("twin", self.twin, 0, 8)
         need("max_ua", self.max_ua, 1, 200_000)
         need("ua", self.ua, 1, self.max_ua)
         need("width_us", self.width_us, 1, 10_000)
@@ -158,6 +161,13 @@ class Programme:
         return min(self.cycles * self.on_ms, self.therapy_ms)
 
 
+def need_twins(plans: tuple[Plan, ...]) -> None:
+    """Raise PrescriptionError unless each twin is another of these channels."""
+    numbers = {0} | {plan.channel for plan in plans}
+    if any(plan.twin == plan.channel or plan.twin not in numbers for plan in plans):
+        raise PrescriptionError("twin", "a twin is another channel, the like pair on the other side")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prescription:
     """An immutable version of what is allowed for one patient.
@@ -188,6 +198,7 @@ class Prescription:
         for plan in self.channels:
             if plan.delay_ms and plan.delay_ms >= self.programme.cycle_ms:
                 raise PrescriptionError("delay_ms", "a channel's delay is shorter than the cycle")
+        need_twins(self.channels)
         names = [name for name, _ in self.limits]
         for name, value in self.limits:
             if name not in SENSE:

@@ -69,8 +69,9 @@ def answered(turn: Turn, event: Probed) -> bool:
     if reading is None:
         return False
     now_ms = turn.now.mono_ms
-    setting = next(setting for setting in session.settings if setting.plan.channel == event.channel)
-    found = g29_found(Skin(setting, reading, session.limits, device.caps, session.rx, now_ms), event)
+    pairs = zip(session.settings, session.channels, strict=True)
+    setting, channel = next((s, c) for s, c in pairs if s.plan.channel == event.channel)
+    found = g29_found(Skin(setting, reading, session.limits, device.caps, session.rx, now_ms, channel.contact), event)
     seen = reading._replace(asked=0, seen_ms=now_ms)
     readings = tuple(seen if each is reading else each for each in session.readings)
     turn.station = station._replace(

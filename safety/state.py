@@ -78,7 +78,8 @@ class Channel(NamedTuple):
     `remainder_us` is the part of a period not yet counted as a pulse; `spent` counts charge (nC), I2t (uA^2 us) and
     on-time (ms) of what was applied.
     The times are played times: `since_zero_ms` since the ramp left zero, `pull_ms` with current in this contraction,
-    `plateau_ms` of it at the set-point, `rest_ms` without current since.
+    `plateau_ms` of it at the set-point, `rest_ms` without current since. `pulls` counts contractions: of this set, of
+    the session.
     """
 
     train: Train | None
@@ -92,10 +93,11 @@ class Channel(NamedTuple):
     plateau_ms: int
     rest_ms: int
     contact: Contact
+    pulls: tuple[int, int]
 
 
 RESTED_MS = 1_000_000_000
-FRESH = Channel(None, 0, 0, 0, (0, 0, 0), 1_000_000, 0, 0, 0, RESTED_MS, UNSENSED)
+FRESH = Channel(None, 0, 0, 0, (0, 0, 0), 1_000_000, 0, 0, 0, RESTED_MS, UNSENSED, (0, 0))
 """A channel that has rested long enough for any programme."""
 
 
@@ -103,8 +105,8 @@ class Course(NamedTuple):
     """How far a session has come, in boot-clock ms where a name does not say otherwise.
 
     `seen_nc` is what the device has counted per channel since its last arming, `base_nc` what it had counted before.
-    `rest_from_ms` is when a pause
-    for fatigue began (0: none).
+    `rest_from_ms` is when a pause for fatigue began (0: none), `clock_ms` by how much the wall clock was ahead of the
+    boot clock when the session last ran on.
     """
 
     played_ms: int
@@ -115,6 +117,21 @@ class Course(NamedTuple):
     rest_from_ms: int
     base_nc: tuple[int, ...]
     seen_nc: tuple[int, ...]
+    clock_ms: int
+
+
+class Care(NamedTuple):
+    """Who looks after the patient, and whose the patient is; in boot-clock ms.
+
+    When presence was last confirmed, effort rated, the skin looked at and found well (0: not in this session); the
+    fencing token of the hold on the patient, and when that hold ends by itself (0: none).
+    """
+
+    present_ms: int
+    effort_ms: int
+    skin_ms: int
+    token: int
+    hold_ends_ms: int
 
 
 class Mark(NamedTuple):
@@ -151,6 +168,7 @@ class Session(NamedTuple):
     settings: tuple[Setting, ...]
     readings: tuple[Reading, ...]
     permit: Permit | None
+    care: Care
     course: Course
     channels: tuple[Channel, ...]
     trial: Trial | None = None

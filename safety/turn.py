@@ -5,6 +5,7 @@ and gives the station that goes out. Nothing outside sees it change.
 """
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from safety.dose import charged, measured_nc, play
 from safety.effects import (
@@ -21,7 +22,7 @@ from safety.effects import (
     Silence,
     Tell,
 )
-from safety.impedance import at_rest
+from safety.impedance import at_rest, doubted
 from safety.messages import Command, EntryKind, Latch, Now
 from safety.prescription import Dose
 from safety.rules.registry import LOCK_SCOPE
@@ -36,6 +37,10 @@ PAUSES = 3
 FLOWING = (Phase.RUNNING, Phase.CALIBRATING)
 """The phases in which a tick may drive."""
 ENERGISED = (Phase.ARMED, *FLOWING)
+TIRING = ("M19", "M35")
+"""The rules whose pause is a rest of four minutes."""
+SKIN = ("M09", "M10", "M11", "M13", "M17")
+"""The rules whose pause puts a pad in doubt, until a check finds it back."""
 
 
 def raised(reason: Reason) -> Reason:
@@ -126,14 +131,14 @@ class Turn:
     def hold(self, reasons: tuple[Reason, ...]) -> None:
         """Forbid raising for as long as these rules speak, and two seconds more.
 
-        A rule that begins to hold is told once.
+        A rule that begins to hold a channel is told once.
         """
-        speaking = {reason.rule for reason in reasons}
-        known = {hold.reason.rule for hold in self.station.holds}
-        kept = tuple(hold for hold in self.station.holds if hold.reason.rule not in speaking)
+        speaking = {(reason.rule, reason.channel) for reason in reasons}
+        known = {(hold.reason.rule, hold.reason.channel) for hold in self.station.holds}
+        kept = (hold for hold in self.station.holds if (hold.reason.rule, hold.reason.channel) not in speaking)
         holds = (*kept, *(Hold(reason, self.now.mono_ms) for reason in reasons))
         self.station = self.station._replace(holds=holds)
-        fresh = tuple(reason for reason in reasons if reason.rule not in known)
+        fresh = tuple(reason for reason in reasons if (reason.rule, reason.channel) not in known)
         if fresh:
             self.tell("session.held", "low", fresh)
 
@@ -186,12 +191,13 @@ class Turn:
         self.effects.append(Silence(cut=False))
         rule = reasons[0].rule if reasons else ""
         course = session.course._replace(pauses=(*recent, now_ms) if reasons else recent)
-        if any(reason.rule == "M19" for reason in reasons):
+        if any(reason.rule in TIRING for reason in reasons):
             course = course._replace(rest_from_ms=now_ms)
         calibrating = station.phase is Phase.CALIBRATING
+        in_doubt = {reason.channel for reason in reasons if reason.rule in SKIN}
         self.station = station._replace(
             phase=Phase.PREPARED if calibrating else Phase.PAUSED,
-            session=self.quieted(session)._replace(course=course),
+            session=self.quieted(session, in_doubt)._replace(course=course),
             stopping=Stopping(now_ms, 1, False, False, "", rule, ""),
             beat=station.beat._replace(picture=OFF, unanswered=0, held_ms=0),
         )
@@ -230,25 +236,30 @@ class Turn:
             holds=(),
         )
 
-    def quieted(self, session: Session) -> Session:
+    def quieted(self, session: Session, in_doubt: AbstractSet[int] = frozenset()) -> Session:
         """Put every channel at zero, rested from the rhythm's point of view, the baseline kept.
 
-        A stop need not wait for a tick: what flowed since the last one is counted first. A calibration is over:
-        set-points stand again where the session starts.
+        A stop need not wait for a tick: what flowed since the last one is counted first. The pads of those `in_doubt`
+        have to be found back before anything resumes. A calibration is over: set-points stand again where the session
+        starts.
         """
         shape, station, settings = session.programme, self.station, session.settings
         since_ms = self.now.mono_ms - station.beat.tick_ms if station.phase in FLOWING else 0
         if session.trial is not None:
             settings = tuple(setting._replace(setpoint_ua=setting.plan.ua, raised_ms=0) for setting in settings)
+        contacts = [at_rest(channel.contact) for channel in session.channels]
+        for index, setting in enumerate(settings):
+            if setting.plan.channel in in_doubt:
+                contacts[index] = doubted(contacts[index], self.now.mono_ms)
         return session._replace(
             trial=None,
             settings=settings,
             channels=tuple(
                 play(channel, setting, shape, 0, since_ms, since_ms)._replace(
                     train=None, low_ua=0, high_ua=0, remainder_us=0, since_zero_ms=0, pull_ms=0,
-                    plateau_ms=0, rest_ms=RESTED_MS, contact=at_rest(channel.contact),
+                    plateau_ms=0, rest_ms=RESTED_MS, contact=contact,
                 )
-                for setting, channel in zip(session.settings, session.channels, strict=True)
+                for setting, channel, contact in zip(session.settings, session.channels, contacts, strict=True)
             )
         )  # fmt: skip
 

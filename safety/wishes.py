@@ -7,7 +7,7 @@ until the journal, and then the device, has answered.
 
 from typing import Final
 
-from safety import calibrate, reprobe
+from safety import calibrate, care, reprobe
 from safety.effects import Clearing, Envelope, Opening, Permit
 from safety.limits import CLASS_CAPS, meet
 from safety.messages import (
@@ -26,40 +26,41 @@ from safety.messages import (
 )
 from safety.permits import PROBES, arm_device, permit_request, probe_train, record, rolled, therapy_permit, wait
 from safety.prescription import Dose, Prescription
-from safety.rules import gate, pulse, skin, trial, wish
+from safety.rules import gate, people, pulse, skin, trial, wish
 from safety.rules.tick import PULSE, PULSE_TRIAL
 from safety.rules.views import Gate, Lane, Skin
-from safety.state import FRESH, Course, Holder, Phase, Purpose, Session, Setting
+from safety.state import FRESH, Care, Course, Holder, Phase, Purpose, Session, Setting
 from safety.turn import Turn
 from safety.verdict import MAY_CLEAR, Judge, Reason, Severity
 
 V = Verb
 EVERYWHERE = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.CLEAR, V.STOP})
+CARING = frozenset({*care.HEED, V.REPORT})
 ALLOWED: Final[dict[Phase, frozenset[Verb]]] = {
     Phase.OFFLINE: EVERYWHERE,
     Phase.IDLE: EVERYWHERE | {V.PREPARE},
-    Phase.PREPARED: EVERYWHERE | {V.CHECK, V.CAL_BEGIN, V.ARM},
-    Phase.CALIBRATING: EVERYWHERE | {V.CAL_STEP, V.CAL_MARK, V.CAL_END, V.PAUSE},
-    Phase.ARMED: EVERYWHERE | {V.START, V.PAUSE},
-    Phase.RUNNING: EVERYWHERE | {V.ADJUST, V.PAUSE},
-    Phase.PAUSED: EVERYWHERE | {V.CHECK, V.RESUME},
-    Phase.UNCERTAIN: EVERYWHERE,
+    Phase.PREPARED: EVERYWHERE | CARING | {V.CHECK, V.CAL_BEGIN, V.ARM},
+    Phase.CALIBRATING: EVERYWHERE | CARING | {V.CAL_STEP, V.CAL_MARK, V.CAL_END, V.PAUSE},
+    Phase.ARMED: EVERYWHERE | CARING | {V.START, V.PAUSE},
+    Phase.RUNNING: EVERYWHERE | CARING | {V.ADJUST, V.PAUSE},
+    Phase.PAUSED: EVERYWHERE | CARING | {V.CHECK, V.RESUME},
+    Phase.UNCERTAIN: EVERYWHERE | {V.REPORT},
 }
 """The phase table.
 
 Which wish is legal where. Whatever is not here is refused with SES.STATE; a stop is legal everywhere.
 """
 
-UNCLAIMED = frozenset({V.CLAIM, V.STOP, V.PAUSE})
+UNCLAIMED = frozenset({V.CLAIM, V.STOP, V.PAUSE, V.REPORT})
 """Wishes that need no claim on the device: all of them lead towards zero, or are the claim itself."""
 
-BUSY_OK = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.STOP, V.PAUSE, V.CLEAR})
+BUSY_OK = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.STOP, V.PAUSE, V.CLEAR, *CARING})
 """Wishes that are heard while another is on its way; so is an adjustment that lowers."""
 
-WISH_RULES = (wish.g01, wish.g02)
+WISH_RULES = (wish.g01, wish.g01_rating, wish.g02)
 SESSION_RULES = (gate.g23, gate.g27)
-ENERGISE_RULES = (gate.g04, gate.g17, gate.g18, gate.g28, gate.m19_rest)
-SKIN_RULES = (skin.g20,)
+ENERGISE_RULES = (gate.g04, gate.g17, gate.g18, gate.g28, gate.m19_rest, people.m06_resume)
+SKIN_RULES = (skin.g20, skin.m10_back)
 BLIND_RULES = (skin.g29, skin.g21)
 FIT_RULES = (pulse.g23_fit,)
 CALIBRATED_RULES = (trial.g19,)
@@ -120,7 +121,8 @@ def seen(turn: Turn, session: Session, setting: Setting, caps: Capabilities) -> 
     train = setting.plan.train(setting.setpoint_ua)
     lane = Lane(session.rx, setting.plan, train, session.limits, caps, turn.now.wall_ms)
     reading = next((r for r in session.readings if r.channel == setting.plan.channel), None)
-    return lane, Skin(setting, reading, session.limits, caps, session.rx, turn.now.mono_ms)
+    contact = next(c.contact for s, c in zip(session.settings, session.channels, strict=True) if s is setting)
+    return lane, Skin(setting, reading, session.limits, caps, session.rx, turn.now.mono_ms, contact)
 
 
 def tried(
@@ -157,6 +159,12 @@ def claim(turn: Turn, command: Command) -> None:
         expires_ms = turn.now.mono_ms + min(times.claim_ms, limits.claim_ms)
         turn.station = turn.station._replace(holder=Holder(command.principal, expires_ms))
         turn.answer(command, "succeeded", expires_in_ms=expires_ms - turn.now.mono_ms)
+
+
+def heed(turn: Turn, command: Command) -> None:
+    """Hear what is said of the patient."""
+    if judged(turn, command, turn.station.session):
+        care.HEED[command.verb](turn, command)
 
 
 def release(turn: Turn, command: Command) -> None:
@@ -213,6 +221,8 @@ def missing(caps: Capabilities) -> tuple[str, ...]:
         "readback": caps.readback,
         "patient stop": caps.patient_stop,
         "supply": caps.supply_min_mv is not None,
+        "balance": caps.balance,
+        "skin temperature": caps.temperature,
     }
     return tuple(name for name, is_fitted in fitted.items() if not is_fitted)
 
@@ -230,7 +240,10 @@ def opened(turn: Turn, rx: Prescription, wish: Prepare) -> Session:
         settings=tuple(Setting(plan, plan.ua, 0, pads.get(plan.channel, ())) for plan in rx.channels),
         readings=(),
         permit=None,
-        course=Course(rx.programme.onward_ms(wish.played_ms), 0, 0, 0, (), 0, zeros, zeros),
+        care=Care(0, 0, 0, 0, 0),
+        course=Course(
+            rx.programme.onward_ms(wish.played_ms), 0, 0, 0, (), 0, zeros, zeros, turn.now.wall_ms - turn.now.mono_ms
+        ),
         channels=(FRESH,) * len(rx.channels),
     )
     return calibrate.relying_on(session, wish.calibrations)
@@ -332,8 +345,10 @@ def start(turn: Turn, command: Command) -> None:
 
 def run(turn: Turn, command: Command, session: Session, kind: str) -> None:
     """Enter RUNNING at zero; the next tick may drive."""
-    beat = turn.station.beat._replace(tick_ms=turn.now.mono_ms)
-    session = reprobe.from_now(session, turn.now.mono_ms)
+    now = turn.now
+    session = session._replace(course=session.course._replace(clock_ms=now.wall_ms - now.mono_ms))
+    session = reprobe.from_now(session, now.mono_ms)
+    beat = turn.station.beat._replace(tick_ms=now.mono_ms)
     turn.station = turn.station._replace(phase=Phase.RUNNING, session=session, beat=beat, waiting=None)
     record(turn, command, session.id, f"played_ms={session.course.played_ms}")
     turn.answer(command, "succeeded", session_id=session.id)
@@ -438,6 +453,8 @@ OBEY: Final = {
     V.CLAIM: claim,
     V.RENEW: claim,
     V.RELEASE: release,
+    **dict.fromkeys(care.HEED, heed),
+    V.REPORT: care.report,
     V.PREPARE: prepare,
     V.CHECK: check,
     V.CAL_BEGIN: calibration_begin,

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from safety.messages import (
     Adjust,
+    Adverse,
     ArmSession,
     CalibrationBegin,
     CalibrationEnd,
@@ -16,9 +17,14 @@ from safety.messages import (
     ClearLatch,
     Pause,
     Prepare,
+    Present,
+    Rate,
+    Rated,
     Release,
     Renew,
+    Report,
     Resume,
+    SkinCheck,
     Start,
     Stop,
     Threshold,
@@ -117,6 +123,25 @@ class MarkBody(Wire):
     absent: bool = False
 
 
+class RateBody(Wire):
+    """What the patient says, from 0 (none) to 10 (the worst that can be thought of)."""
+
+    what: Literal["effort", "pain"]
+    score: Annotated[int, Field(ge=0, le=10)]
+
+
+class SkinBody(Wire):
+    """How the skin around and under the pads looks."""
+
+    ok: bool
+
+
+class ReportBody(Wire):
+    """What went wrong with the patient."""
+
+    kind: Literal["burning", "pain", "syncope", "skin", "other"]
+
+
 class ClearBody(Wire):
     """Which latch, and why it may go."""
 
@@ -124,11 +149,15 @@ class ClearBody(Wire):
     reason: Annotated[str, Field(max_length=200), AfterValidator(_in_words)]
 
 
-Body = NoBody | PrepareBody | CheckBody | AdjustBody | BeginBody | StepBody | MarkBody | ClearBody
+CareBody = RateBody | SkinBody | ReportBody
+Body = NoBody | PrepareBody | CheckBody | AdjustBody | BeginBody | StepBody | MarkBody | CareBody | ClearBody
 
 _SIMPLE: dict[str, Wish] = {
     wish.verb: wish
-    for wish in (Claim(), Renew(), Release(), CalibrationEnd(), ArmSession(), Start(), Pause(), Resume(), Stop())
+    for wish in (
+        *(Claim(), Renew(), Release(), Present(), CalibrationEnd()),
+        *(ArmSession(), Start(), Pause(), Resume(), Stop()),
+    )
 }
 WISHES: dict[str, type[Body]] = {
     **dict.fromkeys(_SIMPLE, NoBody),
@@ -138,6 +167,9 @@ WISHES: dict[str, type[Body]] = {
     Verb.CAL_BEGIN: BeginBody,
     Verb.CAL_STEP: StepBody,
     Verb.CAL_MARK: MarkBody,
+    Verb.RATE: RateBody,
+    Verb.SKIN: SkinBody,
+    Verb.REPORT: ReportBody,
     Verb.CLEAR: ClearBody,
 }
 """Every verb of a station and the form of its body."""
@@ -165,7 +197,20 @@ def wish_of(verb: str, body: Body) -> Wish:
             return CalibrationStep(body.delta_ua)
         case MarkBody():
             return CalibrationMark(Threshold(body.threshold), body.absent)
+        case RateBody() | SkinBody() | ReportBody():
+            return care_of(body)
         case ClearBody():
             return ClearLatch(int(body.latch_id.removeprefix("l-")), body.reason.strip())
         case NoBody():
             return _SIMPLE[verb]
+
+
+def care_of(body: CareBody) -> Wish:
+    """Give what is said of the patient."""
+    match body:
+        case RateBody():
+            return Rate(Rated(body.what), body.score)
+        case SkinBody():
+            return SkinCheck(body.ok)
+        case ReportBody():
+            return Report(Adverse(body.kind))

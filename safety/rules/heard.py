@@ -1,14 +1,26 @@
 """M rules of the readback: every channel of every word of the device, the current and the skin under the pads."""
 
-from safety.impedance import OPEN_OHM, REFERENCE_MM2
-from safety.rules.views import Look
+from safety.impedance import BACK_PERCENT, OPEN_OHM, REFERENCE_MM2, median, scaled_ohm
+from safety.limits import Sensation
+from safety.rules.views import Look, is_held
+from safety.units import ceil_div
 from safety.verdict import Reason, Severity
-from safety.waveform import Train
+from safety.waveform import Train, density_exceeds, direct_ua, pulse_i2t, root_up
 
 HOLD, PAUSE, STOP, LOCK = Severity.HOLD, Severity.PAUSE, Severity.STOP, Severity.LOCK
 PPM = 1_000_000
 NOTHING = Train(0, 0, 0, 0, 0)
 """What a device echoes for a channel that is off."""
+STEP_MS = 100
+"""Within so long a jump is a step, however many readings it takes (M11; safety reference 2.3)."""
+BALANCE_PPM, DIRECT_UA = 20_000, 100
+"""M16 (compiled): 2 %, an engineering default; 100 uA, FDA draft guidance 2010 (from memory)."""
+BODY_OHM = 250
+"""What of an impedance is the body's, not the pad's (safety reference 2.2; engineering default: 150 to 500)."""
+CONTACT_UA_CM2 = 2_000
+"""M17's stop (compiled): the density that asks for an operator's attention, IEC 60601-2-10 via AS 60601.2.10:2018."""
+COOL_MDEG, HOT_MDEG = 33_000, 41_000
+"""Skin at rest (general figure, from memory), and M22's stop: IEC 60601-1 table 24 (from memory)."""
 
 
 def m01(k: Look) -> Reason | None:
@@ -52,38 +64,62 @@ def m08(k: Look) -> Reason | None:
     return Reason("M08", LOCK, "IMP.SHORT", k.sample.channel, k.sample.ohm, 100, "ohm")
 
 
-def three_of_five(ohms: tuple[int, ...], limit: int) -> bool:
-    """Tell whether at least three of the last five readings lie above the limit."""
+def are_over(k: Look, limit: int) -> bool:
+    """Tell whether three of the last five readings lie above a limit, and there is a new one.
+
+    Class S2, whose limits lie close to the motion of a contraction, waits for all five: their median then decides.
+    """
+    ohms = k.after.recent
+    if k.after is k.before or (k.sensation is Sensation.S2 and len(ohms) < 5):
+        return False
     return sum(ohm > limit for ohm in ohms) >= 3
 
 
+def lingers(k: Look, rule: str, inner: int) -> bool:
+    """Tell whether a hold of this rule stays, because the last reading is not back inside its inner threshold."""
+    return bool(k.holds) and k.after.recent[-1:] > (inner,) and is_held(k.holds, rule, k.sample.channel)
+
+
 def m09(k: Look) -> Reason | None:
-    """Poor contact: impedance above the absolute limit for this pad area."""
-    limit = k.limits.poor_ohm * REFERENCE_MM2 // k.setting.plan.area_mm2
-    if k.after is k.before or not three_of_five(k.after.recent, limit):
-        return None
-    return Reason("M09", PAUSE, "IMP.HIGH", k.sample.channel, k.sample.ohm, limit, "ohm")
+    """Poor contact: impedance above the absolute limit for this pad area; fair contact holds."""
+    area_mm2 = k.setting.plan.area_mm2
+    limit = scaled_ohm(k.limits.poor_ohm, area_mm2)
+    if are_over(k, limit):
+        return Reason("M09", PAUSE, "IMP.HIGH", k.sample.channel, k.sample.ohm, limit, "ohm")
+    fair = scaled_ohm(k.limits.check_high_ohm, area_mm2)
+    if are_over(k, fair) or lingers(k, "M09", fair * BACK_PERCENT // 100):
+        return Reason("M09", HOLD, "IMP.HIGH", k.sample.channel, k.sample.ohm, fair, "ohm")
+    return None
 
 
 def m10(k: Look) -> Reason | None:
-    """Peeling: impedance above its own baseline by the factor of the sensation class."""
-    if k.after is k.before or not k.after.baseline_ohm:
+    """Peeling: impedance above its own baseline by the factor of the sensation class; at 0.6 of the way it holds."""
+    baseline = k.after.baseline_ohm
+    if not baseline or k.after is k.before:
         return None
-    limit = k.after.baseline_ohm * k.limits.ratio_ppm // PPM
-    if not three_of_five(k.after.recent, limit):
-        return None
-    return Reason("M10", PAUSE, "IMP.DRIFT", k.sample.channel, k.sample.ohm, limit, "ohm")
+    limit, excess_ppm = baseline * k.limits.ratio_ppm // PPM, k.limits.ratio_ppm - PPM
+    if are_over(k, limit):
+        return Reason("M10", PAUSE, "IMP.DRIFT", k.sample.channel, k.sample.ohm, limit, "ohm")
+    fair, inner = (baseline * (PPM + excess_ppm * share // 10) // PPM for share in (6, 3))
+    if are_over(k, fair) or lingers(k, "M10", inner):
+        return Reason("M10", HOLD, "IMP.DRIFT", k.sample.channel, k.sample.ohm, fair, "ohm")
+    return None
 
 
 def m11(k: Look) -> Reason | None:
-    """Step: impedance jumps between neighbouring plateau readings. At once."""
-    recent = k.after.recent
-    if k.after is k.before or len(recent) < 2 or recent is k.before.recent:
+    """Step: impedance jumps between neighbouring plateau readings, or within 100 ms. At once."""
+    ohms, times = k.after.recent, k.after.recent_ms
+    if k.after is k.before or len(ohms) < 2 or ohms is k.before.recent:
         return None
-    change, last = abs(recent[-1] - recent[-2]), recent[-2]
-    if change * PPM <= last * k.limits.jump_ppm:
-        return None
-    return Reason("M11", PAUSE, "IMP.DRIFT", k.sample.channel, change, last * k.limits.jump_ppm // PPM, "ohm")
+    ohm, at_ms = ohms[-1], times[-1]
+    for index in range(len(ohms) - 2, -1, -1):
+        last = ohms[index]
+        if index < len(ohms) - 2 and at_ms - times[index] > STEP_MS:
+            return None
+        if abs(ohm - last) * PPM > last * k.limits.jump_ppm:
+            allowed = last * k.limits.jump_ppm // PPM
+            return Reason("M11", PAUSE, "IMP.DRIFT", k.sample.channel, abs(ohm - last), allowed, "ohm")
+    return None
 
 
 def m12(k: Look) -> Reason | None:
@@ -115,4 +151,59 @@ def m14(k: Look) -> Reason | None:
         return Reason("M14", PAUSE, "IMP.CLIP", k.sample.channel, clipped, k.limits.clip_pause, "pulses")
     if clipped >= k.limits.clip_hold:
         return Reason("M14", HOLD, "IMP.CLIP", k.sample.channel, clipped, k.limits.clip_hold, "pulses")
+    return None
+
+
+def m16(k: Look) -> Reason | None:
+    """Both phases carry the same charge: over a second they differ by little, and leave little direct current."""
+    sample = k.sample
+    if not k.caps.balance or not sample.fresh:
+        return None
+    if sample.imbalance_ppm is None:
+        return Reason("M16", LOCK, "DEV.IMBALANCE", sample.channel)
+    mean_ppm = k.after.balance[3]
+    if mean_ppm > BALANCE_PPM:
+        return Reason("M16", LOCK, "DEV.IMBALANCE", sample.channel, mean_ppm, BALANCE_PPM, "ppm")
+    direct = direct_ua(k.train, mean_ppm) if k.train and mean_ppm else 0
+    if direct > DIRECT_UA:
+        return Reason("M16", LOCK, "DEV.IMBALANCE", sample.channel, direct, DIRECT_UA, "uA")
+    return None
+
+
+def m17(k: Look) -> Reason | None:
+    """Density under what is left of a pad: its contact is estimated from how far the plateau's impedance has risen.
+
+    All of a pad's impedance but the body's grows as its contact shrinks. No step of an impedance rule looks at the
+    current, so this one does.
+    """
+    ohms, baseline = k.after.recent, k.after.baseline_ohm
+    if k.after is k.before or not baseline or len(ohms) < 3 or k.train is None:
+        return None
+    ohm = median(ohms)
+    if ohm <= baseline:
+        return None
+    body = min(BODY_OHM, baseline // 2)
+    area_mm2 = max(k.setting.plan.area_mm2 * (baseline - body) // (ohm - body), 1)
+    if not density_exceeds(k.train, area_mm2, k.limits.contact_ua_cm2):
+        return None
+    asked = root_up(ceil_div(pulse_i2t(k.train) * 10_000, k.train.period_us * area_mm2 * area_mm2))
+    severity, allowed = PAUSE, k.limits.contact_ua_cm2
+    if density_exceeds(k.train, area_mm2, CONTACT_UA_CM2):
+        severity, allowed = STOP, CONTACT_UA_CM2
+    return Reason("M17", severity, "IMP.DENSITY", k.sample.channel, asked, allowed, "uA/cm2")
+
+
+def m22(k: Look) -> Reason | None:
+    """The skin under the pads stays cool, where the device can feel it."""
+    if not k.caps.temperature:
+        return None
+    channel, mdeg, limits = k.sample.channel, k.sample.skin_mdeg, k.limits
+    if mdeg is None:
+        return Reason("M22", STOP, "IMP.WARM", channel) if k.sample.fresh else None
+    hold_mdeg = limits.skin_hold_mdeg
+    if k.holds and is_held(k.holds, "M22", channel):
+        hold_mdeg = (hold_mdeg + COOL_MDEG) // 2
+    for severity, allowed in ((STOP, HOT_MDEG), (PAUSE, limits.skin_pause_mdeg), (HOLD, hold_mdeg)):
+        if mdeg >= allowed:
+            return Reason("M22", severity, "IMP.WARM", channel, mdeg, allowed, "mdeg")
     return None

@@ -1,6 +1,6 @@
 """G rules of the skin under the pads: what was measured before current may flow, and what can be measured at all."""
 
-from safety.impedance import OPEN_OHM, SHORT_OHM, median, scaled_ohm
+from safety.impedance import BACK_PERCENT, OPEN_OHM, SHORT_OHM, median, scaled_ohm
 from safety.limits import Sensation
 from safety.messages import Capabilities, Probed
 from safety.prescription import Prescription
@@ -106,3 +106,19 @@ def g29_found(skin: Skin, pulse: Probed) -> Reason | None:
     if skin.setting.check_ohm and ohm > most_ohm:
         return Reason("M10", Severity.PAUSE, "IMP.DRIFT", channel, ohm, most_ohm, "ohm")
     return None
+
+
+def m10_back(skin: Skin) -> Reason | None:
+    """After a pause by a rule of the skin: a check since then finds the pad back inside half of the way."""
+    past, limits, reading = skin.contact.past, skin.limits, skin.reading
+    if not past.doubt_ms:
+        return None
+    channel = skin.setting.plan.channel
+    if reading is None or reading.at_ms < past.doubt_ms:
+        return Reason("M10", REFUSE, "IMP.STALE", channel, 0, 3, "readings")
+    excess_ppm = (limits.ratio_ppm - PPM) // 2
+    highest = scaled_ohm(limits.poor_ohm, skin.setting.plan.area_mm2) * BACK_PERCENT // 100
+    inner = min(highest, past.probe_ohm * (PPM + excess_ppm) // PPM)
+    if max(reading.ohms) <= inner:
+        return None
+    return Reason("M10", REFUSE, "IMP.DRIFT", channel, max(reading.ohms), inner, "ohm")

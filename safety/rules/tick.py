@@ -1,15 +1,19 @@
 """M rules of a tick: what the session has given and may still give, the rhythm, and the beat of the loop itself."""
 
 from safety.dose import SLACK_MS, near_ms
-from safety.limits import Modality
+from safety.fatigue import RESTED_PPM
+from safety.limits import Modality, Sensation
 from safety.rules.pulse import g08, g09, g10, g11, g12, g13, g14, g15, g16
 from safety.rules.trial import g08_trial
-from safety.rules.views import Lane, Watch
+from safety.rules.views import Lane, Watch, is_held
 from safety.units import ceil_div
 from safety.verdict import Reason, Severity
 
 HOLD, PAUSE, STOP, LOCK = Severity.HOLD, Severity.PAUSE, Severity.STOP, Severity.LOCK
 PPM = 1_000_000
+UNEVEN_MS = 10_000
+"""How long a pair may differ from its twin before M15 trips (safety reference 7.2)."""
+
 PULSE = (g08, g09, g10, g11, g12, g13, g14, g15, g16)
 """The gate rules that judge a pulse; M02 asks them again of every picture."""
 PULSE_TRIAL = (g08_trial, *PULSE[1:])
@@ -129,13 +133,17 @@ def m18(w: Watch) -> Reason | None:
 def m19(w: Watch) -> Reason | None:
     """The fatigue bound of each muscle.
 
-    Below the first mark nothing may be raised, below the second it rests for four minutes.
+    Below the first mark nothing may be raised until it is back half of the way, below the second it rests for four
+    minutes.
     """
     for setting, channel in zip(w.session.settings, w.session.channels, strict=True):
         if channel.mu_ppm < w.limits.mu_pause_ppm:
             return Reason("M19", PAUSE, "FAT.REST", setting.plan.channel, channel.mu_ppm, w.limits.mu_pause_ppm, "ppm")
-        if channel.mu_ppm < w.limits.mu_hold_ppm:
-            return Reason("M19", HOLD, "FAT.REST", setting.plan.channel, channel.mu_ppm, w.limits.mu_hold_ppm, "ppm")
+        hold_ppm = w.limits.mu_hold_ppm
+        if w.station.holds and is_held(w.station.holds, "M19", setting.plan.channel):
+            hold_ppm = (hold_ppm + RESTED_PPM) // 2
+        if channel.mu_ppm < hold_ppm:
+            return Reason("M19", HOLD, "FAT.REST", setting.plan.channel, channel.mu_ppm, hold_ppm, "ppm")
     return None
 
 
@@ -173,4 +181,57 @@ def m21(w: Watch) -> Reason | None:
         return Reason("M21", STOP, "DOSE.TIME", 0, w.now_ms, w.session.permit.ends_mono_ms, "ms")
     if course.first_run_ms and (w.now_ms - course.first_run_ms) * 2 > planned_ms * 3:
         return Reason("M21", STOP, "DOSE.TIME", 0, w.now_ms - course.first_run_ms, planned_ms * 3 // 2, "ms")
+    return None
+
+
+def m15(w: Watch) -> Reason | None:
+    """Like pairs on both sides age alike: one that departs from its twin for 10 s is losing contact, or is bridged."""
+    for setting, channel in zip(w.session.settings, w.session.channels, strict=True):
+        since_ms = channel.contact.past.uneven_ms
+        if since_ms and w.now_ms - since_ms > UNEVEN_MS:
+            severity = HOLD if w.session.rx.sensation is Sensation.S0 else PAUSE
+            asked = w.now_ms - since_ms
+            return Reason("M15", severity, "IMP.UNEVEN", setting.plan.channel, asked, UNEVEN_MS, "ms")
+    return None
+
+
+def m31(w: Watch) -> Reason | None:
+    """The wall clock keeps step with the boot clock: rests and doses are counted across sessions by it."""
+    step_ms = abs(w.wall_ms - w.now_ms - w.session.course.clock_ms)
+    if step_ms <= w.limits.clock_step_ms:
+        return None
+    return Reason("M31", PAUSE, "SYS.CLOCK", 0, step_ms, w.limits.clock_step_ms, "ms")
+
+
+def m32(w: Watch) -> Reason | None:
+    """What happens reaches the disk; what cannot be recorded is not done."""
+    if w.unsynced_ms <= w.limits.journal_ms:
+        return None
+    return Reason("M32", STOP, "SYS.AUDIT_UNWRITABLE", 0, w.unsynced_ms, w.limits.journal_ms, "ms")
+
+
+def m34(w: Watch) -> Reason | None:
+    """The session's hold on its patient has not run out; a newer token stops at once (facts.fenced)."""
+    ends_ms = w.session.care.hold_ends_ms
+    if not ends_ms or w.now_ms < ends_ms:
+        return None
+    return Reason("M34", STOP, "SES.FENCED", 0, w.now_ms, ends_ms, "ms")
+
+
+def m35(w: Watch) -> Reason | None:
+    """NMES: no contraction begins beyond those of a set, and none beyond those of a session."""
+    programme = w.session.rx.programme
+    if programme.modality is not Modality.NMES:
+        return None
+    for setting, channel in zip(w.session.settings, w.session.channels, strict=True):
+        of_set, of_session = channel.pulls
+        if of_set < w.limits.pulls_set and of_session < w.limits.pulls_session:
+            continue
+        number = setting.plan.channel
+        starting = channel.train is None and any(train.channel == number for train in w.wanted.trains)
+        if not starting or channel.rest_ms < programme.off_ms - SLACK_MS:
+            continue
+        if of_session >= w.limits.pulls_session:
+            return Reason("M35", STOP, "FAT.SET", number, of_session + 1, w.limits.pulls_session, "contractions")
+        return Reason("M35", PAUSE, "FAT.SET", number, of_set + 1, w.limits.pulls_set, "contractions")
     return None

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from safety.impedance import Contact
-from safety.limits import Limits
+from safety.limits import Limits, Sensation
 from safety.messages import Capabilities, Command, Flaw, Now, Sample, Status
 from safety.prescription import Plan, Prescription
-from safety.state import Reading, Session, Setting, Station
+from safety.state import Hold, Reading, Session, Setting, Station
 from safety.waveform import Picture, Train
 
 
@@ -44,12 +44,14 @@ class Skin(NamedTuple):
     caps: Capabilities
     rx: Prescription
     now_ms: int
+    contact: Contact
 
 
 class Watch(NamedTuple):
     """A tick in a session.
 
-    `wanted` is what the programme would like, `picture` what flows, `late_ms` the time since the last tick.
+    `wanted` is what the programme would like, `late_ms` the time since the last tick, `unsynced_ms` the age of the
+    oldest entry that the journal has not on its disk.
     """
 
     station: Station
@@ -59,13 +61,14 @@ class Watch(NamedTuple):
     now_ms: int
     wall_ms: int
     late_ms: int
+    unsynced_ms: int
 
 
 class Look(NamedTuple):
     """One channel's readback against what was commanded: `train` now, `low_ua` the least since the device's last word.
 
     `before` is the contact as it was before this sample; `settled` tells that the echo answers the last picture that
-    was sent.
+    was sent; `holds` are those that stand.
     """
 
     setting: Setting
@@ -77,6 +80,8 @@ class Look(NamedTuple):
     limits: Limits
     caps: Capabilities
     settled: bool
+    sensation: Sensation
+    holds: tuple[Hold, ...]
 
 
 class Word(NamedTuple):
@@ -93,3 +98,8 @@ class Noise(NamedTuple):
     flaw: Flaw
     times: tuple[int, ...]
     energising: bool
+
+
+def is_held(holds: tuple[Hold, ...], rule: str, channel: int) -> bool:
+    """Tell whether a rule holds on a channel: it then lets go only inside its inner threshold."""
+    return any(hold.reason.rule == rule and hold.reason.channel == channel for hold in holds)

@@ -1,6 +1,6 @@
 """G rules of the wish itself: its form, its age, and what its sender knew."""
 
-from safety.messages import Adjust, Check, ClearLatch, Prepare, Verb
+from safety.messages import Adjust, Check, ClearLatch, Prepare, Rate, Verb
 from safety.rules.views import Gate
 from safety.units import is_whole
 from safety.verdict import Reason, Severity
@@ -33,6 +33,13 @@ def g01(g: Gate) -> Reason | None:
         if type(channel) is not int or channel not in known:
             return Reason("G01", REFUSE, "CMD.SCHEMA", 0, 0, 0, "channel")
     return None
+
+
+def g01_rating(g: Gate) -> Reason | None:
+    """A rating is a whole number from 0 to 10."""
+    if not isinstance(g.command.wish, Rate) or is_whole(g.command.wish.score, 0, 10):
+        return None
+    return Reason("G01", REFUSE, "CMD.SCHEMA", 0, 0, 10, "of 10")
 
 
 MUST_EXPECT = frozenset({Verb.ARM, Verb.START, Verb.RESUME, Verb.CAL_BEGIN})

@@ -251,7 +251,8 @@ async def test_no_verb_that_is_asked_about_is_posted_written_or_remembered(desk:
     bodies: dict[str, Any] = {
         "session.adjust": {"channel": 1, "delta_ua": 500}, "latch.clear": {"latch_id": "l-1", "reason": "seen"},
         "calibration.begin": {"channel": 1}, "calibration.step": {"delta_ua": 0},
-        "calibration.mark": {"threshold": "motor"},
+        "calibration.mark": {"threshold": "motor"}, "session.rate": {"what": "effort", "score": 4},
+        "session.skin_check": {"ok": True}, "adverse.report": {"kind": "pain"},
     }  # fmt: skip
     posted: list[object] = []
     actor: Actor = desk.actors["dev1"]

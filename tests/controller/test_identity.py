@@ -17,11 +17,15 @@ CLAIMS = {"device.claim", "device.renew", "device.release"}
 
 def test_each_role_may_ask_exactly_this() -> None:
     assert {role.value: set(verbs) for role, verbs in MAY_ASK.items()} == {
-        "handset": {"session.pause", "session.adjust"},
+        "handset": {"session.pause", "session.adjust", "adverse.report"},
         "automation": CLAIMS | {"session.prepare", "session.start", "session.pause"},
         "physio": CLAIMS
         | {
             "session.prepare",
+            "presence.confirm",
+            "session.rate",
+            "session.skin_check",
+            "adverse.report",
             "impedance.check",
             "calibration.begin",
             "calibration.step",

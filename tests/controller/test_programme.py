@@ -72,7 +72,7 @@ def session(programme: Programme, *plans: Plan) -> Session:
     prescription = rx(*(plans or (plan(),)), programme=programme)
     settled = tuple(Setting(each, each.ua, 0) for each in prescription.channels)
     zeros = (0,) * len(settled)
-    course = Course(0, 0, 0, 0, (), 0, zeros, zeros)
+    course = Course(0, 0, 0, 0, (), 0, zeros, zeros, 0)
     return Session("s-1", prescription, HARD[Modality.NMES], settled, (), None, course, (FRESH,) * len(settled))
 
 

@@ -63,6 +63,7 @@ SHIPPED_NMES: dict[str, int] = {
     "silence_pause_ms": 700,
     "silence_stop_ms": 1_000,
     "claim_ms": 5_000,
+    "presence_ms": 300_000,
     "poor_ohm": 4_000,
     "ratio_ppm": 1_500_000,
     "jump_ppm": 250_000,
@@ -70,15 +71,26 @@ SHIPPED_NMES: dict[str, int] = {
     "fall_ppm": 400_000,
     "clip_hold": 3,
     "clip_pause": 10,
+    "twin_ppm": 1_600_000,
+    "contact_ua_cm2": 1_500,
     "session_nc": 800_000_000,
     "session_i2t": 100_000_000_000_000_000,
     "session_on_ms": 610_000,
     "mu_hold_ppm": 600_000,
     "mu_pause_ppm": 500_000,
     "therapy_ms": 1_800_000,
+    "skin_hold_mdeg": 38_000,
+    "skin_pause_mdeg": 40_000,
     "tick_hold_ms": 100,
     "tick_pause_ms": 200,
     "tick_stop_ms": 250,
+    "clock_step_ms": 2_000,
+    "journal_ms": 500,
+    "pulls_set": 60,
+    "pulls_session": 90,
+    "effort_hold_ms": 300_000,
+    "effort_pause_ms": 600_000,
+    "skin_check_ms": 600_000,
     "treatments_day": 2,
     "gap_ms": 14_400_000,
     "gap_short_ms": 3_600_000,
@@ -131,6 +143,7 @@ CAPS = Capabilities(
     relay=True,
     supply_min_mv=10_800,
     supply_max_mv=13_200,
+    balance=True,
 )
 IDENTITY = Identity(model="stimwarden-native", serial="E1", firmware="1.0", protocol=1, emulator=True, boot=7)
 
@@ -320,6 +333,7 @@ class IdealDevice:
                 False,
                 False,
                 False,
+                0 if self.caps.balance else None,
             )
             out.append(sample._replace(**self.sample_changes.get(number, {})))  # type: ignore[arg-type]
         self.given.clear()

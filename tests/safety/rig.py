@@ -64,10 +64,14 @@ from safety.messages import (
     Now,
     Pause,
     Prepare,
+    Present,
     Probed,
+    Rate,
+    Rated,
     Release,
     Renew,
     Resume,
+    SkinCheck,
     Start,
     Stop,
     Tick,
@@ -265,6 +269,17 @@ class Rig:
         assert self.station.beat.picture.trains
         return self
 
+    def attend(self) -> None:
+        """Do what people do at the bedside: be there, ask for the effort, look at the skin."""
+        self.must(Present())
+        self.must(Rate(Rated.EFFORT, 4))
+        self.must(SkinCheck(ok=True))
+
+    def prepare_again(self, prescription: Prescription | None = None) -> Answer:
+        """Ask for a session again, after another has ended."""
+        wanted = prescription or rx()
+        return self.ask(Prepare(wanted, wanted.ref, wanted.patient))
+
     def give_pause(self) -> None:
         """Make a rule pause: the supply dips for one word."""
         self.device.changes["supply_mv"] = 10_000
@@ -367,12 +382,16 @@ __all__ = [
     "Picture",
     "Plan",
     "Prepare",
+    "Present",
     "Programme",
+    "Rate",
+    "Rated",
     "Release",
     "Renew",
     "Resume",
     "Rig",
     "Sensation",
+    "SkinCheck",
     "Start",
     "Stop",
     "Train",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from rig import OFF, Adjust, Phase, Picture, Release, Rig, Train, only, standing
+from rig import OFF, Adjust, Phase, Picture, Release, Rig, Sensation, Train, only, replace, standing
 
 from safety.effects import Arm, Drive, Effect, Event, Feed, Probe, Silence, Tell
 from safety.messages import DeviceState, Flaw, Garbled, Tick
@@ -122,6 +122,77 @@ def gives_up_the_claim(rig: Rig) -> None:
     rig.tick()
 
 
+def changed(rig: Rig, **session: object) -> None:
+    rig.station = rig.station._replace(session=rig.station.session._replace(**session))
+
+
+def unattended(ms: int) -> Cause:
+    """Let the last confirmation, rating and look be so long ago at the next tick, of skin that feels less."""
+
+    def cause(rig: Rig) -> None:
+        last_ms, session = rig.mono_ms + 50 - ms, rig.station.session
+        changed(
+            rig,
+            rx=replace(session.rx, sensation=Sensation.S1),
+            care=session.care._replace(present_ms=last_ms, effort_ms=last_ms, skin_ms=last_ms),
+            course=session.course._replace(first_run_ms=last_ms),
+        )
+        rig.tick()
+
+    return cause
+
+
+def differs(ms: int, sensation: Sensation = Sensation.S0) -> Cause:
+    """Let the pads differ from their twins for so long at the next tick."""
+
+    def cause(rig: Rig) -> None:
+        contact = rig.station.session.channels[0].contact
+        past = contact.past._replace(uneven_ms=rig.mono_ms + 50 - ms)
+        changed(rig, rx=replace(rig.station.session.rx, sensation=sensation))
+        remembers(contact=contact._replace(past=past))(rig)
+
+    return cause
+
+
+def crowds(area_mm2: int) -> Cause:
+    """Peel a pad that is smaller than was ever allowed: to 2,100 of 1,500 ohm."""
+
+    def cause(rig: Rig) -> None:
+        settings = rig.station.session.settings
+        changed(rig, settings=(settings[0]._replace(plan=replace(settings[0].plan, area_mm2=area_mm2)),))
+        loaded(2_100, 6)(rig)
+
+    return cause
+
+
+def warms(mdeg: int | None) -> Cause:
+    """Fit a sensor of the skin's temperature that says this."""
+
+    def cause(rig: Rig) -> None:
+        device = rig.station.device
+        rig.station = rig.station._replace(device=device._replace(caps=replace(device.caps, temperature=True)))
+        bent(skin_mdeg=mdeg)(rig)
+
+    return cause
+
+
+def sets_the_clock(ms: int) -> Cause:
+    return lambda rig: (setattr(rig, "wall_ms", rig.wall_ms + ms), rig.tick())
+
+
+def unsynced(ms: int) -> Cause:
+    def cause(rig: Rig) -> None:
+        rig.mono_ms, rig.wall_ms = rig.mono_ms + 50, rig.wall_ms + 50
+        rig.give(Tick(rig.wanted(), ms))
+
+    return cause
+
+
+def hold_ends(rig: Rig) -> None:
+    changed(rig, care=rig.station.session.care._replace(token=3, hold_ends_ms=rig.mono_ms))
+    rig.tick()
+
+
 def reason(rule: str, severity: Severity, code: str, *found: int | str) -> Reason:
     return Reason(rule, severity, code, *found)
 
@@ -188,6 +259,40 @@ RUNNING = [
     Case("m04_stopped", says(state=DeviceState.STOPPED), reason("M04", STOP, "DEV.WATCHDOG", 0, 0, 0, "fault bits")),
     Case("m28", says(supply_mv=10_799), reason("M28", PAUSE, "DEV.SUPPLY", 0, 10_799, 10_800, "mV")),
     Case("m28", says(supply_mv=9_719), reason("M28", STOP, "DEV.SUPPLY", 0, 9_719, 10_800, "mV")),
+    Case("m06", unattended(300_001), reason("M06", PAUSE, "SES.PRESENCE", 0, 300_001, 300_000, "ms")),
+    Case("m36", unattended(300_001), reason("M36", HOLD, "FAT.RATING", 0, 300_001, 300_000, "ms")),
+    Case("m36", unattended(600_001), reason("M36", PAUSE, "FAT.RATING", 0, 600_001, 600_000, "ms")),
+    Case("m37", unattended(600_001), reason("M37", PAUSE, "SES.SKIN_CHECK", 0, 600_001, 600_000, "ms")),
+    Case("m15", differs(10_001), reason("M15", HOLD, "IMP.UNEVEN", 1, 10_001, 10_000, "ms")),
+    Case("m15", differs(10_001, Sensation.S1), reason("M15", PAUSE, "IMP.UNEVEN", 1, 10_001, 10_000, "ms")),
+    Case(
+        "m16",
+        bent(18, imbalance_ppm=24_445),
+        reason("M16", LOCK, "DEV.IMBALANCE", 1, 20_001, 20_000, "ppm"),
+        Scope.DEVICE,
+        Clear.MAINTENANCE,
+    ),
+    Case("m16", bent(imbalance_ppm=None), reason("M16", LOCK, "DEV.IMBALANCE", 1), Scope.DEVICE, Clear.MAINTENANCE),
+    Case("m17", crowds(250), reason("M17", PAUSE, "IMP.DENSITY", 1, 1_845, 1_500, "uA/cm2")),
+    Case("m17", crowds(200), reason("M17", STOP, "IMP.DENSITY", 1, 2_296, 2_000, "uA/cm2")),
+    Case("m22", warms(38_000), reason("M22", HOLD, "IMP.WARM", 1, 38_000, 38_000, "mdeg")),
+    Case("m22", warms(40_000), reason("M22", PAUSE, "IMP.WARM", 1, 40_000, 40_000, "mdeg")),
+    Case("m22", warms(None), reason("M22", STOP, "IMP.WARM", 1)),
+    Case("m31", sets_the_clock(2_001), reason("M31", PAUSE, "SYS.CLOCK", 0, 2_001, 2_000, "ms")),
+    Case("m31", sets_the_clock(-2_001), reason("M31", PAUSE, "SYS.CLOCK", 0, 2_001, 2_000, "ms")),
+    Case("m32", unsynced(501), reason("M32", STOP, "SYS.AUDIT_UNWRITABLE", 0, 501, 500, "ms")),
+    Case("m34", hold_ends, reason("M34", STOP, "SES.FENCED", 0, 1_002_300, 1_002_250, "ms")),
+    Case(
+        "m35",
+        remembers(train=None, rest_ms=6_000, pulls=(60, 60)),
+        reason("M35", PAUSE, "FAT.SET", 1, 61, 60, "contractions"),
+    ),
+    Case(
+        "m35",
+        remembers(train=None, rest_ms=6_000, pulls=(5, 90)),
+        reason("M35", STOP, "FAT.SET", 1, 91, 90, "contractions"),
+    ),
+    Case("m10", loaded(1_951, 6), reason("M10", HOLD, "IMP.DRIFT", 1, 1_951, 1_950, "ohm")),
     Case(
         "m26",
         garbles(Flaw.DAMAGED, Flaw.DAMAGED),

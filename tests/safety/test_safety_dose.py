@@ -156,7 +156,7 @@ def test_the_same_train_changes_nothing():
 def test_a_train_from_zero_counts_one_pulse_at_once_and_rises_since_the_last_tick():
     after = begin(FRESH._replace(spent=(1, 2, 3)), SETTING, NMES, 100, FULL, 50)
     assert after == FRESH._replace(
-        train=FULL, low_ua=0, high_ua=20_000, spent=(12_001, 240_000_000_002, 3), since_zero_ms=55
+        train=FULL, low_ua=0, high_ua=20_000, spent=(12_001, 240_000_000_002, 3), since_zero_ms=55, pulls=(1, 1)
     )
 
 
@@ -165,9 +165,10 @@ def test_a_train_from_zero_counts_one_pulse_at_once_and_rises_since_the_last_tic
 @pytest.mark.parametrize(("rest_ms", "anew"), [(5_799, False), (5_800, True), (9_000, True)])
 def test_a_contraction_begins_anew_after_the_planned_rest(rest_ms: int, anew: bool):
     assert SLACK_MS == 200
-    channel = FRESH._replace(rest_ms=rest_ms, pull_ms=800, plateau_ms=300)
+    channel = FRESH._replace(rest_ms=rest_ms, pull_ms=800, plateau_ms=300, pulls=(3, 9))
     after = begin(channel, SETTING, NMES, 100, FULL, 50)
     assert (after.pull_ms, after.plateau_ms) == ((0, 0) if anew else (800, 300))
+    assert after.pulls == ((4, 10) if anew else (3, 9))
 
 
 @pytest.mark.rule("M18")

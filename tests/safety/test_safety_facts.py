@@ -12,9 +12,11 @@ from rig import (
     Check,
     Claim,
     ClearLatch,
+    Modality,
     Pause,
     Phase,
     Prepare,
+    Programme,
     Resume,
     Rig,
     Start,
@@ -35,11 +37,13 @@ from safety.messages import (
     Committed,
     Denied,
     DeviceState,
+    Fenced,
     Heard,
     Latch,
     Now,
     PatientStop,
     Probed,
+    Tick,
 )
 from safety.state import Purpose
 from safety.turn import Turn
@@ -337,3 +341,104 @@ def test_no_test_pulse_is_given_once_its_permit_has_ended(after_ms: int, given: 
     rig.give(Probed(rig.last[-1].grant.seq, 1, 1_500, False, False))
     assert [effect for effect in rig.last if isinstance(effect, Probe)] == []
     assert (rig.answer(command.id).status, rig.answer(command.id).code) == ("failed", "CMD.EXPIRED")
+
+
+# The hold on the patient
+
+
+@pytest.mark.rule("M34")
+@pytest.mark.rule("X10")
+@pytest.mark.hazard("H26")
+@pytest.mark.hazard("H47")
+def test_a_permit_brings_its_token_and_the_end_of_the_hold_and_stops_when_that_has_come() -> None:
+    rig = held_back(Phase.PREPARED, ArmSession())
+    rig.committing = True
+    rig.give(Committed(rig.held[-1], 7, rig.mono_ms + 1_000))
+    assert rig.station.session.care[-2:] == (7, rig.mono_ms + 1_000)
+    rig.must(Start())
+    rig.tick(19)
+    assert rig.phase is Phase.RUNNING
+    rig.tick()
+    (stopped,) = rig.events("session.stopped")
+    assert [(reason.rule, reason.severity) for reason in stopped.reasons] == [("M34", Severity.STOP)]
+
+
+@pytest.mark.rule("M34")
+@pytest.mark.hazard("H26")
+@pytest.mark.parametrize(("token", "stops"), [(6, False), (7, False), (8, True)])
+@pytest.mark.parametrize("phase", [Phase.ARMED, Phase.RUNNING, Phase.PAUSED])
+def test_a_newer_token_stops_at_once(phase: Phase, token: int, stops: bool) -> None:
+    rig = standing(phase)
+    session = rig.station.session
+    rig.station = rig.station._replace(session=session._replace(care=session.care._replace(token=7)))
+    effects = rig.give(Fenced(token))
+    if not stops:
+        assert (effects, rig.phase) == ((), phase)
+        return
+    assert effects[0] == Silence(cut=False)
+    (stopped,) = rig.events("session.stopped")
+    assert stopped.reasons == (Reason("M34", Severity.STOP, "SES.FENCED", 0, 8, 7, "token"),)
+    assert (rig.phase, rig.device.trains) == (Phase.IDLE, {})
+
+
+@pytest.mark.rule("M34")
+@pytest.mark.parametrize("phase", [Phase.OFFLINE, Phase.IDLE, Phase.UNCERTAIN])
+def test_a_newer_token_means_nothing_where_there_is_nothing_to_stop(phase: Phase) -> None:
+    assert standing(phase).give(Fenced(99)) == ()
+
+
+@pytest.mark.rule("M31")
+@pytest.mark.hazard("H27")
+def test_after_a_clock_was_set_a_session_goes_on_by_the_new_time() -> None:
+    rig = standing(Phase.RUNNING)
+    rig.wall_ms += 3_600_000
+    rig.tick()
+    assert (rig.phase, rig.latched()) == (Phase.PAUSED, ["M31"])
+    rig.must(ClearLatch(rig.station.latches[0].id, "summer time"))
+    rig.must(Check(()))
+    rig.must(Resume())
+    rig.tick(20)
+    assert rig.phase is Phase.RUNNING
+
+
+@pytest.mark.rule("M32")
+@pytest.mark.hazard("H39")
+@pytest.mark.parametrize("phase", [Phase.ARMED, Phase.RUNNING])
+def test_what_cannot_be_recorded_ends(phase: Phase) -> None:
+    rig = standing(phase)
+    rig.mono_ms, rig.wall_ms = rig.mono_ms + 50, rig.wall_ms + 50
+    assert rig.give(Tick(rig.wanted(), 500)) is not None
+    assert rig.phase is phase
+    rig.mono_ms, rig.wall_ms = rig.mono_ms + 50, rig.wall_ms + 50
+    assert rig.give(Tick(rig.wanted(), 501))[0] == Silence(cut=False)
+    assert rig.latched() == ["M32"]
+
+
+@pytest.mark.rule("M35")
+@pytest.mark.hazard("H20")
+def test_contractions_are_counted_and_a_set_is_followed_by_a_rest_of_four_minutes() -> None:
+    short = Programme(
+        modality=Modality.NMES, ramp_up_ms=1_000, on_ms=1_000, ramp_down_ms=1_000, off_ms=6_000, therapy_ms=1_200_000
+    )
+    rig = Rig().running(rx(programme=short))
+    while rig.phase is Phase.RUNNING:
+        rig.tick()
+        if rig.station.session.course.played_ms % 240_000 == 0:
+            rig.attend()
+    assert (rig.latched(), rig.station.session.channels[0].pulls) == (["M35"], (60, 60))
+    assert rig.station.session.course.played_ms == 60 * 9_000 + 50
+    rig.must(ClearLatch(rig.station.latches[0].id, "rested"))
+    rig.attend()
+    rig.must(Check(()))
+    assert rig.codes(Resume()) == ["M19"]
+    rig.tick(4_801)
+    rig.attend()
+    rig.must(Check(()))
+    rig.must(Resume())
+    assert rig.station.session.channels[0].pulls == (0, 60)
+    while rig.station.session is not None:
+        rig.tick()
+        if rig.station.session and rig.station.session.course.played_ms % 240_000 == 0:
+            rig.attend()
+    (stopped,) = rig.events("session.stopped")
+    assert [(r.rule, r.asked, r.allowed) for r in stopped.reasons] == [("M35", 91, 90)]

@@ -20,6 +20,7 @@ from rig import (
     rx,
 )
 
+from safety.impedance import UNSENSED
 from safety.limits import site_limits
 from safety.rules import skin
 from safety.rules.views import Skin
@@ -40,7 +41,9 @@ def under(ohms: tuple[int, ...] = (1_500, 1_500, 1_500), age_ms: int = 0, **chan
     limits = changes.pop("limits", NMES)
     sensation = changes.pop("sensation", Sensation.S0)
     caps = replace(CAPS, **changes)
-    return Skin(setting, Reading(1, ohms, 500_000), limits, caps, rx(channel, sensation=sensation), 500_000 + age_ms)  # type: ignore[arg-type]
+    return Skin(
+        setting, Reading(1, ohms, 500_000), limits, caps, rx(channel, sensation=sensation), 500_000 + age_ms, UNSENSED
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.rule("G20")

@@ -11,7 +11,7 @@ from safety.impedance import NO_CURRENT_OHM, Span, observe
 from safety.messages import DeviceState, Flaw, Sample, Status
 from safety.rules import heard, line, monitor
 from safety.rules.views import Look, Noise, Word
-from safety.state import Setting
+from safety.state import Hold, Setting
 from safety.verdict import Reason, Severity
 
 HOLD, PAUSE, STOP, LOCK = Severity.HOLD, Severity.PAUSE, Severity.STOP, Severity.LOCK
@@ -21,7 +21,7 @@ TRAIN = Train(1, 20_000, 300, 100, 25_000)
 
 # What the device measures
 
-SAMPLE = Sample(1, 20_000, 300, 100, 25_000, 20_000, 1_500, 100, 1_000, 0, True, False, False, False)
+SAMPLE = Sample(1, 20_000, 300, 100, 25_000, 20_000, 1_500, 100, 1_000, 0, True, False, False, False, 0)
 CONTACT = RUNNING.station.session.channels[0].contact._replace(baseline_ohm=1_500, baseline_ua=20_000, in_a_row=(0, 0))
 AT_20_MA = Span(20_000, 20_000, 20_000, 10_000)
 
@@ -31,7 +31,9 @@ def look(sample: dict[str, object] | None = None, **changes: object) -> Look:
     reading = SAMPLE._replace(**sample or {})
     setting = Setting(plan(), 20_000, 0)
     after = observe(CONTACT, reading, AT_20_MA, RUNNING.mono_ms)
-    view = Look(setting, TRAIN, 20_000, reading, CONTACT, after, RUNNING.station.session.limits, CAPS, True)
+    view = Look(
+        setting, TRAIN, 20_000, reading, CONTACT, after, RUNNING.station.session.limits, CAPS, True, Sensation.S0, ()
+    )
     return view._replace(**changes)
 
 
@@ -41,7 +43,7 @@ def padded(area_mm2: int) -> Setting:
 
 @pytest.mark.hazard("H49")
 def test_all_rules_are_quiet_about_an_ordinary_word() -> None:
-    assert [rule(look()) for rule in monitor.HEARD] == [None] * 10
+    assert [rule(look()) for rule in monitor.HEARD] == [None] * 13
     assert [rule(word()) for rule in monitor.WORD] == [None] * 4
 
 
@@ -118,22 +120,45 @@ def recent(*ohms: int, **changes: object) -> dict[str, object]:
     return {"after": CONTACT._replace(recent=ohms, **changes)}
 
 
+def held(rule: str, channel: int) -> Hold:
+    return Hold(Reason(rule, HOLD, "IMP.HIGH", channel), 0)
+
+
+HELD = {"holds": (held("M09", 1),)}
+NUMB = {"sensation": Sensation.S2}
+
+
 @pytest.mark.rule("M09")
 @pytest.mark.hazard("H04")
 @pytest.mark.parametrize(
     ("changes", "limit"),
     [
-        (recent(4_000, 4_000, 4_000, 4_000, 4_000), None),
+        (recent(4_000, 4_000, 4_000, 4_000, 4_000), 3_000),
         (recent(4_001, 1_500, 4_001, 1_500, 4_001), 4_000),
-        (recent(4_001, 1_500, 4_001, 1_500, 4_000), None),
+        (recent(4_001, 1_500, 4_001, 1_500, 4_000), 3_000),
         (recent(4_001, 4_001, 4_001), 4_000),
+        (recent(3_001, 1_500, 3_001, 1_500, 3_001), 3_000),
+        (recent(3_001, 1_500, 3_001, 1_500, 3_000), None),
+        (recent(3_000, 3_000, 3_000, 3_000, 3_000), None),
         (recent(2_001, 2_001, 2_001) | {"setting": padded(5_000)}, 2_000),
-        (recent(2_000, 2_000, 2_000) | {"setting": padded(5_000)}, None),
+        (recent(2_000, 2_000, 2_000) | {"setting": padded(5_000)}, 1_500),
+        (recent(1_500, 1_500, 1_500) | {"setting": padded(5_000)}, None),
         ({"before": CONTACT._replace(recent=(9_000,) * 5), "after": CONTACT._replace(recent=(9_000,) * 5)}, 4_000),
+        # Class S2 waits for five readings.
+        (recent(4_001, 4_001, 4_001, 1_500) | NUMB, None),
+        (recent(4_001, 4_001, 4_001, 1_500, 1_500) | NUMB, 4_000),
+        (recent(3_001, 3_001, 3_001, 1_500, 1_500) | NUMB, 3_000),
+        # A hold lets go inside 2.4 kohm.
+        (recent(2_401) | HELD, 3_000),
+        (recent(2_401, 2_400) | HELD, None),
+        (recent(2_401) | {"holds": (held("M10", 1),)}, None),
+        (recent(2_401) | {"holds": (held("M09", 2),)}, None),
+        (recent() | HELD, None),
     ],
 )
-def test_m09_wants_three_of_five_below_4_kilohm_for_25_cm2(changes: dict[str, object], limit: int | None) -> None:
-    expected = Reason("M09", PAUSE, "IMP.HIGH", 1, 1_500, limit, "ohm") if limit else None
+def test_m09_pauses_above_4_kilohm_and_holds_above_3_for_25_cm2(changes: dict[str, object], limit: int | None) -> None:
+    severity = PAUSE if limit in {4_000, 2_000} else HOLD
+    expected = Reason("M09", severity, "IMP.HIGH", 1, 1_500, limit, "ohm") if limit else None
     assert heard.m09(look(**changes)) == expected
 
 
@@ -147,15 +172,34 @@ def test_three_of_five_rules_wait_for_a_new_reading() -> None:
 
 @pytest.mark.rule("M10")
 @pytest.mark.hazard("H04")
-@pytest.mark.parametrize(("sensation", "limit"), [(Sensation.S0, 2_250), (Sensation.S1, 1_950), (Sensation.S2, 1_800)])
-def test_m10_compares_with_the_baseline_by_the_class_of_sensation(sensation: Sensation, limit: int) -> None:
+@pytest.mark.parametrize(
+    ("sensation", "limit", "fair", "inner"),
+    [
+        (Sensation.S0, 2_250, 1_950, 1_725),
+        (Sensation.S1, 1_950, 1_770, 1_635),
+        (Sensation.S2, 1_800, 1_680, 1_590),
+    ],
+)
+def test_m10_compares_with_the_baseline_by_the_class_of_sensation(
+    sensation: Sensation, limit: int, fair: int, inner: int
+) -> None:
     ppm = {Sensation.S0: 1_500_000, Sensation.S1: 1_300_000, Sensation.S2: 1_200_000}[sensation]
     limits = replace(RUNNING.station.session.limits, ratio_ppm=ppm)
     high = (limit + 1,) * 3
     expected = Reason("M10", PAUSE, "IMP.DRIFT", 1, 1_500, limit, "ohm")
-    assert heard.m10(look(**recent(1_500, 1_500, *high), limits=limits)) == expected
-    assert heard.m10(look(**recent(1_500, 1_500, limit, *high[1:]), limits=limits)) is None
-    assert heard.m10(look(**recent(*high, baseline_ohm=0), limits=limits)) is None
+    holding = Reason("M10", HOLD, "IMP.DRIFT", 1, 1_500, fair, "ohm")
+    others = {"limits": limits, "sensation": sensation}
+    assert heard.m10(look(**recent(1_500, 1_500, *high), **others)) == expected
+    assert heard.m10(look(**recent(1_500, 1_500, limit, *high[1:]), **others)) == holding
+    assert heard.m10(look(**recent(1_500, 1_500, *(fair + 1,) * 3), **others)) == holding
+    assert heard.m10(look(**recent(1_500, 1_500, fair, fair + 1, fair + 1), **others)) is None
+    assert heard.m10(look(**recent(*high, baseline_ohm=0), **others)) is None
+    assert (heard.m10(look(**recent(*high), **others)) is None) is (sensation is Sensation.S2)
+    stands = {"holds": (held("M10", 1),)}
+    assert heard.m10(look(**recent(1_500, inner + 1), **others, **stands)) == holding
+    assert heard.m10(look(**recent(inner + 1, inner), **others, **stands)) is None
+    old = CONTACT._replace(recent=(inner + 1,))
+    assert heard.m10(look(before=old, after=old, **others, **stands)) is None
 
 
 @pytest.mark.rule("M11")
@@ -245,6 +289,144 @@ def test_m27_compares_every_field_of_the_echo(echo: dict[str, int]) -> None:
 def test_m27_wants_nothing_in_force_where_nothing_was_sent() -> None:
     assert heard.m27(look({"ua": 0, "width_us": 0, "gap_us": 0, "period_us": 0}, train=None)) is None
     assert heard.m27(look({}, train=None)) == Reason("M27", LOCK, "DEV.READBACK_MISMATCH", 1, 20_000, 0, "uA")
+
+
+@pytest.mark.rule("M11")
+@pytest.mark.hazard("H06")
+@pytest.mark.parametrize(
+    ("ohms", "times", "found"),
+    [
+        ((1_000, 1_150, 1_251), (0, 50, 100), (251, 250)),
+        ((1_000, 1_150, 1_250), (0, 50, 100), None),
+        ((1_000, 1_150, 1_251), (0, 51, 101), None),
+        ((1_000, 1_090, 1_180, 1_251), (0, 30, 60, 90), (251, 250)),
+        ((2_000, 1_000, 1_250), (0, 1, 60_000), None),
+        ((1_000, 1_251), (0, 60_000), (251, 250)),
+    ],
+)
+def test_m11_sees_a_step_that_takes_a_tenth_of_a_second(
+    ohms: tuple[int, ...], times: tuple[int, ...], found: tuple[int, int] | None
+) -> None:
+    expected = Reason("M11", PAUSE, "IMP.DRIFT", 1, *found, "ohm") if found else None
+    assert heard.m11(look(**recent(*ohms, recent_ms=times))) == expected
+
+
+# The charge of the phases, the density that is left, the warmth
+
+FITTED = replace(CAPS, balance=True, temperature=True)
+
+
+def balanced(mean_ppm: int, sample: Sample = SAMPLE, **changes: object) -> Look:
+    view = look(after=CONTACT._replace(balance=(0, 0, 1, mean_ppm)), **{"caps": FITTED} | changes)
+    return view._replace(sample=sample)
+
+
+@pytest.mark.rule("M16")
+@pytest.mark.hazard("H15")
+@pytest.mark.parametrize(
+    ("mean_ppm", "train", "found"),
+    [
+        (20_000, TRAIN, None),
+        (20_001, TRAIN, (20_001, 20_000, "ppm")),
+        (20_001, None, (20_001, 20_000, "ppm")),
+        # 100 mA x 500 us x 100 Hz = 5 mA, of which 2 % are 100 uA.
+        (20_000, Train(1, 100_000, 500, 0, 10_000), None),
+        (20_000, Train(1, 100_000, 500, 0, 9_999), (101, 100, "uA")),
+        (0, Train(1, 100_000, 500, 0, 9_999), None),
+        (20_000, None, None),
+    ],
+)
+def test_m16_locks_a_device_whose_phases_differ(
+    mean_ppm: int, train: Train | None, found: tuple[int, int, str] | None
+) -> None:
+    expected = Reason("M16", LOCK, "DEV.IMBALANCE", 1, *found) if found else None
+    assert heard.m16(balanced(mean_ppm, train=train)) == expected
+    assert heard.m16(balanced(mean_ppm, train=train, caps=replace(FITTED, balance=False))) is None
+    assert heard.m16(balanced(mean_ppm, train=train, sample=SAMPLE._replace(fresh=False))) is None
+
+
+@pytest.mark.rule("M16")
+@pytest.mark.rule("X7")
+def test_m16_takes_a_fitted_measurement_that_is_missing_for_the_worst() -> None:
+    missing = SAMPLE._replace(imbalance_ppm=None)
+    assert heard.m16(balanced(0, sample=missing)) == Reason("M16", LOCK, "DEV.IMBALANCE", 1)
+    assert heard.m16(balanced(0, sample=missing._replace(fresh=False))) is None
+    assert heard.m16(balanced(0, sample=missing, caps=replace(FITTED, balance=False))) is None
+
+
+def peeled(*ohms: int, ua: int = 100_000, **changes: object) -> Look:
+    """100 mA, 500 us, 100 Hz: 31.623 mA r.m.s.; baseline 1,250 ohm, of which 1,000 are the pad's."""
+    after = CONTACT._replace(recent=ohms, baseline_ohm=1_250)
+    setting = Setting(plan(area_mm2=10_000), ua, 0)
+    return look(setting=setting, **{"after": after, "train": Train(1, ua, 500, 0, 10_000)} | changes)
+
+
+@pytest.mark.rule("M17")
+@pytest.mark.hazard("H04")
+@pytest.mark.hazard("H05")
+@pytest.mark.parametrize(
+    ("ohms", "found"),
+    [
+        ((1_250,) * 3, None),
+        ((1_000,) * 3, None),
+        # 316.23 uA/cm2 at full contact: 1,500 at a contact of 0.2108, which is 1,000 of 4,742 ohm beyond the body's.
+        ((4_991,) * 3, None),
+        ((4_992,) * 3, (PAUSE, 1_501, 1_500)),
+        ((4_992, 4_992), None),
+        ((4_992, 4_992, 1_250, 1_250, 1_250), None),
+        ((4_992, 4_992, 4_992, 1_250, 1_250), (PAUSE, 1_501, 1_500)),
+        ((6_571,) * 3, (PAUSE, 1_999, 1_500)),
+        ((6_572,) * 3, (STOP, 2_001, 2_000)),
+        ((9_999_999,) * 3, (STOP, 3_162_278, 2_000)),
+    ],
+)
+def test_m17_judges_density_by_the_contact_that_is_left(
+    ohms: tuple[int, ...], found: tuple[Severity, int, int] | None
+) -> None:
+    expected = Reason("M17", found[0], "IMP.DENSITY", 1, *found[1:], "uA/cm2") if found else None
+    assert heard.m17(peeled(*ohms)) == expected
+    assert heard.m17(peeled(*ohms, train=None)) is None
+    after = CONTACT._replace(recent=ohms, baseline_ohm=0)
+    assert heard.m17(peeled(*ohms, after=after)) is None
+    same = CONTACT._replace(recent=ohms, baseline_ohm=1_250)
+    assert heard.m17(peeled(*ohms, before=same, after=same)) is None
+
+
+@pytest.mark.rule("M17")
+def test_m17_takes_at_most_half_of_an_impedance_for_the_bodys() -> None:
+    # 300 ohm of which 150 are the pad's; at 1,500 ohm its contact is 150/1,350, so 316.23 uA/cm2 become 2,846.
+    low = CONTACT._replace(recent=(1_500,) * 3, baseline_ohm=300)
+    assert heard.m17(peeled(after=low)).asked == 2_847
+
+
+@pytest.mark.rule("M22")
+@pytest.mark.hazard("H37")
+@pytest.mark.parametrize(
+    ("mdeg", "severity", "allowed"),
+    [
+        (37_999, None, 0),
+        (38_000, HOLD, 38_000),
+        (39_999, HOLD, 38_000),
+        (40_000, PAUSE, 40_000),
+        (40_999, PAUSE, 40_000),
+        (41_000, STOP, 41_000),
+    ],
+)
+def test_m22_has_three_steps(mdeg: int, severity: Severity | None, allowed: int) -> None:
+    expected = Reason("M22", severity, "IMP.WARM", 1, mdeg, allowed, "mdeg") if severity else None
+    assert heard.m22(look({"skin_mdeg": mdeg, "fresh": False}, caps=FITTED)) == expected
+    assert heard.m22(look({"skin_mdeg": mdeg})) is None
+
+
+@pytest.mark.rule("M22")
+@pytest.mark.rule("X7")
+def test_m22_takes_a_fitted_sensor_that_says_nothing_for_the_worst_and_lets_go_half_of_the_way() -> None:
+    assert heard.m22(look(caps=FITTED)) == Reason("M22", STOP, "IMP.WARM", 1)
+    assert heard.m22(look({"fresh": False}, caps=FITTED)) is None
+    stands = {"caps": FITTED, "holds": (held("M22", 1),)}
+    assert heard.m22(look({"skin_mdeg": 35_500}, **stands)).allowed == 35_500
+    assert heard.m22(look({"skin_mdeg": 35_499}, **stands)) is None
+    assert heard.m22(look({"skin_mdeg": 37_999}, caps=FITTED, holds=(held("M09", 1),))) is None
 
 
 # What the device says of itself

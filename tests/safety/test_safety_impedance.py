@@ -8,21 +8,28 @@ from hypothesis import strategies as st
 
 from safety import impedance
 from safety.impedance import (
+    EVEN,
     NO_CURRENT_OHM,
     UNSENSED,
     Contact,
+    Past,
     Span,
     at_rest,
+    doubted,
     is_over,
     median,
     observe,
+    paired,
+    probed,
     remember,
     scaled_ohm,
+    weighed,
 )
 from safety.messages import Sample
 
 pytestmark = pytest.mark.hazard("H04")
 
+PAST = Past(0, 0, 0)
 PLATEAU = Span(20_000, 20_000, 20_000, 10_000)
 
 
@@ -44,7 +51,7 @@ def fed(contact: Contact, ohms: list[int], start_ms: int = 0, every_ms: int = 25
 def test_the_figures_of_the_reference():
     assert (impedance.REFERENCE_MM2, impedance.OPEN_OHM, impedance.SHORT_OHM) == (2_500, 8_000, 100)
     assert (impedance.WINDOW_MS, impedance.MINUTE_MS, impedance.BUCKET) == (10_000, 60_000, 10)
-    assert Contact(0, 0, (), (), (), (), (0, 0), 0, ()) == UNSENSED
+    assert Contact(0, 0, (), (), (), (), (0, 0), 0, (), (), (0, 0, 0, 0), Past(0, 0, 0)) == UNSENSED
 
 
 @pytest.mark.parametrize(
@@ -104,6 +111,9 @@ def test_the_first_plateau_reading_sets_the_current_to_compare_with():
         in_a_row=(0, 0),
         fresh_ms=7,
         learned=(),
+        recent_ms=(7,),
+        balance=(0, 0, 0, 0),
+        past=Past(0, 0, 0),
     )
 
 
@@ -116,6 +126,7 @@ def test_the_baseline_is_the_median_of_ten_plateau_readings():
     assert after == Contact(
         baseline_ohm=1_502, baseline_ua=20_000, recent=(1_600, 1_400, 1_501, 1_502, 1_503), bucket=(),
         medians=((225, 1_502),), minutes=((225, 1_502),), in_a_row=(0, 0), fresh_ms=225, learned=(),
+        recent_ms=(125, 150, 175, 200, 225), balance=(0, 0, 0, 0), past=Past(0, 0, 0),
     )  # fmt: skip
 
 
@@ -145,10 +156,13 @@ def test_currents_further_apart_than_a_tenth_begin_anew(ua: int, baseline_ohm: i
     after = observe(contact, sample(1_800, ua=ua, measured_ua=ua), span, 500)
     if baseline_ohm is None:
         assert after == contact._replace(
-            recent=(*contact.recent[1:], 1_800), bucket=(1_500, 1_500, 1_800), fresh_ms=500
-        )
+            recent=(*contact.recent[1:], 1_800), recent_ms=(*contact.recent_ms[1:], 500),
+            bucket=(1_500, 1_500, 1_800), fresh_ms=500,
+        )  # fmt: skip
     else:
-        assert after == Contact(baseline_ohm, ua, (1_800,), (1_800,), (), (), (0, 0), 500, ((20_000, 1_500),))
+        assert after == Contact(
+            baseline_ohm, ua, (1_800,), (1_800,), (), (), (0, 0), 500, ((20_000, 1_500),), (500,), EVEN, PAST
+        )
 
 
 @pytest.mark.rule("M10")
@@ -258,7 +272,7 @@ def test_three_points_of_the_drift_are_kept():
 @pytest.mark.hazard("H17")
 @pytest.mark.parametrize(
     ("ohm", "flag", "row"),
-    [(99, False, 2), (100, False, 0), (101, False, 0), (1_500, True, 2), (0, False, 2), (0, True, 2)],
+    [(99, False, 2), (100, False, 1), (250, False, 1), (251, False, 0), (1_500, True, 2), (0, False, 2), (0, True, 2)],
 )
 def test_shorts_are_counted_in_a_row(ohm: int, flag: bool, row: int):
     contact = observe(UNSENSED, sample(99), PLATEAU, 0)
@@ -296,7 +310,9 @@ def test_shorts_and_over_currents_count_in_a_ramp_too():
 @pytest.mark.hazard("H06")
 def test_a_pause_forgets_what_neighbours_tell_and_keeps_the_baseline():
     contact = fed(UNSENSED, [1_500] * 12)._replace(in_a_row=(1, 1))
-    assert at_rest(contact) == Contact(1_500, 20_000, (), (), (), ((225, 1_500),), (0, 0), contact.fresh_ms, ())
+    assert at_rest(contact) == Contact(
+        1_500, 20_000, (), (), (), ((225, 1_500),), (0, 0), contact.fresh_ms, (), (), EVEN, PAST
+    )
 
 
 @pytest.mark.rule("M10")
@@ -308,3 +324,85 @@ def test_the_baseline_only_ever_falls(ohms: list[int]):
         last, contact = contact.baseline_ohm, observe(contact, sample(ohm), PLATEAU, 1_000 + index * 100)
         assert contact.baseline_ohm <= last
     assert min(ohms) <= contact.baseline_ohm <= max(ohms)
+
+
+# The charge of the phases
+
+
+@pytest.mark.rule("M16")
+@pytest.mark.hazard("H15")
+def test_each_second_of_readings_gives_a_mean_of_the_imbalance():
+    balance = EVEN
+    for at_ms, ppm in ((5_000, 10_000), (5_400, 20_000), (5_999, 20_001)):
+        balance = weighed(balance, ppm, at_ms)
+    assert balance == (5_000, 50_001, 3, 0)
+    assert weighed(balance, 7, 6_000) == (6_000, 7, 1, 16_667)
+    assert weighed(balance, None, 6_000) is balance
+    assert weighed((5_000, 3, 3, 9), 0, 9_000) == (9_000, 0, 1, 1)
+
+
+@pytest.mark.rule("M16")
+@pytest.mark.parametrize(
+    "reading", [sample(2_194, imbalance_ppm=5), sample(ua=9_000, imbalance_ppm=5), sample(imbalance_ppm=5)]
+)
+def test_every_reading_weighs_in_ramps_too(reading: Sample):
+    for span in (PLATEAU, PLATEAU._replace(low_ua=1_000)):
+        assert observe(fed(UNSENSED, [1_500] * 9), reading, span, 500).balance == (500, 5, 1, 0)
+
+
+# What changes seldom
+
+
+@pytest.mark.rule("M10")
+@pytest.mark.parametrize(("ohms", "kept"), [((1_500,), 1_500), ((1_500, 1_400), 1_400), ((1_400, 1_500), 1_400)])
+def test_the_lowest_check_is_remembered(ohms: tuple[int, ...], kept: int):
+    contact = UNSENSED
+    for ohm in ohms:
+        contact = probed(contact, ohm)
+    assert contact == UNSENSED._replace(past=Past(kept, 0, 0))
+
+
+def test_readings_leave_the_past_alone():
+    past = Past(1_400, 7, 8)
+    contact = fed(UNSENSED._replace(past=past), [1_500] * 25)
+    assert contact.past == at_rest(contact).past == past
+    assert doubted(contact, 99).past == Past(1_400, 99, 8)
+    assert observe(contact, sample(ua=40_000), Span(40_000, 40_000, 40_000, 0), 9).past == past
+    assert observe(contact, sample(NO_CURRENT_OHM), PLATEAU, 9).past == past
+
+
+def side(ohm: int, ua: int = 20_000, since_ms: int = 0) -> Contact:
+    return UNSENSED._replace(baseline_ua=ua, medians=((0, 1), (1, ohm)), past=Past(0, 0, since_ms))
+
+
+@pytest.mark.rule("M15")
+@pytest.mark.hazard("H17")
+@pytest.mark.parametrize(
+    ("mine", "other", "uneven"),
+    [
+        (side(1_600), side(1_000), False),
+        (side(1_601), side(1_000), True),
+        (side(1_000), side(1_600), False),
+        (side(1_000), side(1_601), True),
+        # Less current reads higher by itself; more does not.
+        (side(1_601, ua=18_000), side(1_000), True),
+        (side(1_601, ua=17_999), side(1_000), False),
+        (side(1_000), side(1_601, ua=17_999), False),
+        (side(1_601, ua=30_000), side(1_000), True),
+        (side(1_601)._replace(medians=()), side(1_000), False),
+        (side(1_601), side(1_000)._replace(medians=()), False),
+    ],
+)
+def test_a_pair_is_uneven_when_it_or_its_twin_reads_higher_by_more_than_the_ratio(
+    mine: Contact, other: Contact, uneven: bool
+):
+    assert paired(mine, other, 1_600_000, 77).past.uneven_ms == (77 if uneven else 0)
+
+
+@pytest.mark.rule("M15")
+@pytest.mark.hazard("H49")
+@pytest.mark.parametrize(("ohm", "since_ms"), [(1_601, 55), (1_301, 55), (1_300, 0)])
+def test_an_uneven_pair_has_to_come_back_half_of_the_way(ohm: int, since_ms: int):
+    assert paired(side(ohm, since_ms=55), side(1_000), 1_600_000, 77).past.uneven_ms == since_ms
+    even = side(1_000)
+    assert paired(even, even, 1_600_000, 77) is even

@@ -65,6 +65,7 @@ CEILINGS = {
     "silence_pause_ms": 700,
     "silence_stop_ms": 1_000,
     "claim_ms": 15_000,
+    "presence_ms": 600_000,
     "poor_ohm": 6_000,
     "ratio_ppm": 2_000_000,
     "jump_ppm": 400_000,
@@ -72,13 +73,24 @@ CEILINGS = {
     "fall_ppm": 600_000,
     "clip_hold": 20,
     "clip_pause": 20,
+    "twin_ppm": 3_000_000,
+    "contact_ua_cm2": 2_000,
     "session_nc": 10_000_000_000,
     "session_i2t": 500_000_000_000_000_000,
     "session_on_ms": 14_400_000,
     "therapy_ms": 7_200_000,
+    "skin_hold_mdeg": 41_000,
+    "skin_pause_mdeg": 41_000,
     "tick_hold_ms": 100,
     "tick_pause_ms": 200,
     "tick_stop_ms": 250,
+    "clock_step_ms": 5_000,
+    "journal_ms": 1_000,
+    "pulls_set": 120,
+    "pulls_session": 120,
+    "effort_hold_ms": 600_000,
+    "effort_pause_ms": 600_000,
+    "skin_check_ms": 600_000,
     "treatments_day": 8,
     "day_nc": 20_000_000_000,
     "week_nc": 100_000_000_000,
@@ -116,7 +128,7 @@ CLASSES = {
 }
 """Amplitude, phase charge, density, impedance ratio, session length of safety reference 3.3."""
 
-CANONICAL_SHA256 = "87b5a87f334ce96ca7e88f52d639288a370668cb42a84a6846097953fd02638d"
+CANONICAL_SHA256 = "ba3125fed6039a27fc07e5b1b153c69cdd5af6c15eccdc6ac2096aeea364a9a2"
 
 
 # The compiled tables
@@ -145,8 +157,9 @@ def test_each_limit_binds_on_its_own_side():
 @pytest.mark.hazard("H05")
 def test_the_classes_are_those_of_the_safety_reference():
     names = ("amplitude_ua", "phase_charge_nc", "density_ua_cm2", "ratio_ppm", "therapy_ms")
+    looks = {"S0": {}, "S1": {"skin_check_ms": 600_000}, "S2": {"skin_check_ms": 300_000}}
     assert {(m.value, s.value): dict(caps) for (m, s), caps in CLASS_CAPS.items()} == {
-        key: dict(zip(names, row, strict=True)) for key, row in CLASSES.items()
+        key: dict(zip(names, row, strict=True)) | looks[key[1]] for key, row in CLASSES.items()
     }
 
 
@@ -161,7 +174,7 @@ def test_every_limit_names_its_rule_and_its_source():
 @pytest.mark.hazard("H29")
 def test_the_canonical_text_is_pinned():
     lines = canonical().splitlines()
-    assert len(lines) == 2 * len(NAMES) + 6 * 5
+    assert len(lines) == 2 * len(NAMES) + 6 * 5 + 4
     assert "nmes amplitude_ua at most 100000" in lines
     assert "tens ramp_ms at least 500" in lines
     assert "tens S2 phase_charge_nc 8000" in lines

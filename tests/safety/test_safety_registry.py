@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from safety import facts, machine, wishes
+from safety import care, facts, machine, wishes
 from safety.rules import gate, heard, ledger, line, monitor, people, pulse, skin, tick, trial, wish
 from safety.rules.hazards import HAZARDS
 from safety.rules.registry import LOCK_SCOPE, PENDING, RULES
@@ -40,7 +40,18 @@ def test_every_entry_names_hazards_and_says_what_it_guards():
         assert rule.hazards.split()
         assert set(rule.hazards.split()) <= {hazard.id for hazard in HAZARDS}
         assert rule.text.endswith(".")
-        assert rule.needs in {"", "impedance", "electrode", "readback", "clip", "patient stop", "echo", "supply"}
+        assert rule.needs in {
+            "",
+            "impedance",
+            "electrode",
+            "readback",
+            "clip",
+            "patient stop",
+            "echo",
+            "supply",
+            "balance",
+            "temperature",
+        }
 
 
 def spoken(module: object) -> set[str]:
@@ -54,7 +65,7 @@ def spoken(module: object) -> set[str]:
 
 @pytest.mark.hazard("H40")
 def test_what_the_rules_can_say_is_what_is_registered():
-    rooms = (wish, gate, pulse, skin, trial, tick, people, heard, line, ledger, wishes, facts, machine)
+    rooms = (wish, gate, pulse, skin, trial, tick, people, heard, line, ledger, wishes, facts, machine, care)
     said = {rule for room in rooms for rule in spoken(room)}
     accounting = {"L07", "L08"}  # they count, and say nothing by themselves
     not_registered = {"G03", "STOP"}  # an armed session that nobody starts; a person's own stop
@@ -69,8 +80,8 @@ def test_each_built_rule_is_asked_somewhere():
         *ledger.LEDGER, *monitor.TICK, *monitor.HEARD, *monitor.WORD,
     )  # fmt: skip
     names = {rule.__name__.split("_")[0].upper() for rule in asked}
-    # facts.garbled, machine.insist; ledger.counted, admit, what the ledger asks before a correction
-    elsewhere = {"M26", "M29", "L07", "L08", "L09", "L13"}
+    # care.adverse, facts.garbled, machine.insist; ledger.counted, admit, what the ledger asks before a correction
+    elsewhere = {"M24", "M26", "M29", "L07", "L08", "L09", "L13"}
     assert names | elsewhere == set(IDS) - STRUCTURE
 
 
@@ -79,4 +90,5 @@ def test_each_built_rule_is_asked_somewhere():
 def test_a_lock_of_these_rules_holds_more_than_the_session():
     assert LOCK_SCOPE == {
         "G23": Scope.DEVICE, "M01": Scope.DEVICE, "M27": Scope.DEVICE, "M29": Scope.DEVICE, "M08": Scope.MONTAGE,
+        "M16": Scope.DEVICE, "M24": Scope.MONTAGE,
     }  # fmt: skip

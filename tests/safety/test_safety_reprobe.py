@@ -24,6 +24,7 @@ from rig import (
 
 from safety import reprobe
 from safety.effects import Drive, Feed, Probe
+from safety.impedance import UNSENSED
 from safety.messages import Adjust, Flaw, Garbled, Heard, Probed
 from safety.rules import skin
 from safety.rules.views import Skin
@@ -118,7 +119,7 @@ def test_a_programme_needs_a_rest_at_least_once_a_minute(shape: Programme, *, is
     rig.up()
     view = Skin(
         Rig().prepared().station.session.settings[0]._replace(setpoint_ua=12_000),
-        None, rig.config.general, rig.device.caps, quiet(programme=shape), 0,  # type: ignore[arg-type]
+        None, rig.config.general, rig.device.caps, quiet(programme=shape), 0, UNSENSED,  # type: ignore[arg-type]
     )  # fmt: skip
     assert (skin.g29(view) is not None) is is_refused
 

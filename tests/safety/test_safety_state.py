@@ -53,7 +53,7 @@ def test_a_wish_waits_for_the_journal_or_for_the_device() -> None:
 
 
 def test_a_fresh_channel_is_off_unspent_unsensed_and_rested() -> None:
-    assert Channel(None, 0, 0, 0, (0, 0, 0), 1_000_000, 0, 0, 0, 1_000_000_000, UNSENSED) == FRESH
+    assert Channel(None, 0, 0, 0, (0, 0, 0), 1_000_000, 0, 0, 0, 1_000_000_000, UNSENSED, (0, 0)) == FRESH
     assert RESTED_MS == 1_000_000_000
     assert Beat(0, 0, 0, 0, OFF, (), 0) == QUIET
 
@@ -106,7 +106,7 @@ def test_a_quiet_tick_shares_every_group_but_those_that_time_moves() -> None:
     shared = [name for name in Station._fields if getattr(before, name) is getattr(after, name)]
     assert set(Station._fields) - set(shared) <= {"session", "beat", "device", "tally", "holder"}
     kept = [name for name in state.Session._fields if getattr(before.session, name) is getattr(after.session, name)]
-    assert kept == ["id", "rx", "limits", "settings", "readings", "permit", "trial"]
+    assert kept == ["id", "rx", "limits", "settings", "readings", "permit", "care", "trial"]
 
 
 def test_a_tick_of_an_idle_station_keeps_all_but_the_beat() -> None:

@@ -22,7 +22,7 @@ from rig import (
 from safety.impedance import UNSENSED
 from safety.rules import monitor, people, tick
 from safety.rules.views import Watch
-from safety.state import Channel, Holder, Setting
+from safety.state import Channel, Hold, Holder, Setting
 from safety.times import SCIENCEMODE4
 from safety.verdict import Reason, Severity
 
@@ -43,7 +43,7 @@ def watch(**changes: object) -> Watch:
     beat = station.beat._replace(heard_ms=now.mono_ms, **changes.pop("beat", {}))
     station = station._replace(**{"session": session, "beat": beat} | changes.pop("station", {}))
     limits = replace(session.limits, **changes.pop("limits", {}))
-    view = Watch(station, session, limits, Picture((TRAIN,)), now.mono_ms, now.wall_ms, 50)
+    view = Watch(station, session, limits, Picture((TRAIN,)), now.mono_ms, now.wall_ms, 50, 0)
     return view._replace(**changes)
 
 
@@ -56,11 +56,11 @@ def test_the_lists_name_every_monitor_rule_once_and_in_this_order() -> None:
     def names(rules: tuple[object, ...]) -> str:
         return " ".join(rule.__name__ for rule in rules)
 
-    assert names(monitor.TICK) == "m25 m04 m03 m02 m18 m20 m21 m19 g29_overdue m05"
-    assert names(monitor.TICK_ARMED) == "m25 m04 m21 m05"
-    assert names(monitor.TICK_PAUSED) == "m04 m21"
+    assert names(monitor.TICK) == "m25 m04 m03 m02 m34 m32 m18 m20 m35 m21 m19 m15 m31 g29_overdue m05 m06 m37 m36"
+    assert names(monitor.TICK_ARMED) == "m25 m04 m34 m32 m21 m05"
+    assert names(monitor.TICK_PAUSED) == "m04 m34 m21"
     assert names(monitor.TICK_PREPARED) == "m04"
-    assert names(monitor.HEARD) == "m01 m08 m27 m07 m11 m09 m10 m13 m14 m12"
+    assert names(monitor.HEARD) == "m01 m16 m08 m27 m07 m11 m17 m09 m10 m13 m14 m22 m12"
     assert names(monitor.WORD) == "m30 m23_button m04_stopped m28"
     assert names(monitor.WORD_STILL) == "m30 m23_button m28"
     assert names(monitor.WORD_UNGRANTED) == "m27_still"
@@ -69,7 +69,7 @@ def test_the_lists_name_every_monitor_rule_once_and_in_this_order() -> None:
 
 @pytest.mark.hazard("H49")
 def test_all_rules_are_quiet_on_an_ordinary_plateau() -> None:
-    assert [rule(watch()) for rule in monitor.TICK] == [None] * 10
+    assert [rule(watch()) for rule in monitor.TICK] == [None] * 18
 
 
 # M02
@@ -165,7 +165,7 @@ def test_m02_refuses_channels_out_of_order() -> None:
     two = Rig().plateau(rx(plan(), plan(channel=2, site="right-quadriceps")))
     session = two.station.session
     first, second = TRAIN, TRAIN._replace(channel=2)
-    view = Watch(two.station, session, session.limits, Picture((second, first)), two.mono_ms, two.wall_ms, 50)
+    view = Watch(two.station, session, session.limits, Picture((second, first)), two.mono_ms, two.wall_ms, 50, 0)
     assert tick.m02(view._replace(wanted=Picture((first._replace(ua=19_900), second)))) is None
     assert tick.m02(view) == locked("SYS.INTERNAL", 1, 2, "channel")
 
@@ -468,7 +468,7 @@ def test_the_rules_look_at_every_channel() -> None:
     def second(**changes: object) -> Watch:
         channel: Channel = session.channels[1]._replace(**changes)
         own = session._replace(channels=(session.channels[0], channel))
-        return Watch(two.station, own, own.limits, Picture(()), two.mono_ms, two.wall_ms, 50)
+        return Watch(two.station, own, own.limits, Picture(()), two.mono_ms, two.wall_ms, 50, 0)
 
     assert tick.m18(second(spent=(800_000_000, 0, 0))).channel == 2
     assert tick.m19(second(mu_ppm=499_999)).channel == 2
@@ -477,3 +477,103 @@ def test_the_rules_look_at_every_channel() -> None:
     assert tick.m04(stale) == silent(STOP, 551, 550, "IMP.STALE", 2)
     rising = second(train=None)._replace(wanted=Picture((TRAIN._replace(channel=2, ua=1_101),)))
     assert tick.m03(rising) == above(1_101, 1_100)._replace(channel=2)
+
+
+# M15
+
+
+def uneven(sensation: Sensation, since_ms: int) -> Watch:
+    view = watch(session={"rx": rx(sensation=sensation)})
+    contact = view.session.channels[0].contact
+    past = contact.past._replace(uneven_ms=since_ms)
+    channel = view.session.channels[0]._replace(contact=contact._replace(past=past))
+    return view._replace(session=view.session._replace(channels=(channel,)))
+
+
+@pytest.mark.rule("M15")
+@pytest.mark.hazard("H04")
+@pytest.mark.parametrize(
+    ("sensation", "severity"), [(Sensation.S0, HOLD), (Sensation.S1, PAUSE), (Sensation.S2, PAUSE)]
+)
+def test_m15_gives_a_pair_ten_seconds_to_be_like_its_twin(sensation: Sensation, severity: Severity) -> None:
+    now_ms = RUNNING.mono_ms
+    assert tick.m15(uneven(sensation, 0)) is None
+    assert tick.m15(uneven(sensation, now_ms - 10_000)) is None
+    found = Reason("M15", severity, "IMP.UNEVEN", 1, 10_001, 10_000, "ms")
+    assert tick.m15(uneven(sensation, now_ms - 10_001)) == found
+
+
+# M31, M32, M34
+
+
+@pytest.mark.rule("M31")
+@pytest.mark.hazard("H27")
+@pytest.mark.parametrize(
+    ("off_ms", "trips"), [(0, False), (2_000, False), (2_001, True), (-2_000, False), (-2_001, True)]
+)
+def test_m31_compares_the_clocks(off_ms: int, trips: bool) -> None:
+    view = watch()
+    found = Reason("M31", PAUSE, "SYS.CLOCK", 0, 2_001, 2_000, "ms") if trips else None
+    assert tick.m31(view._replace(wall_ms=view.wall_ms + off_ms)) == found
+
+
+@pytest.mark.rule("M32")
+@pytest.mark.hazard("H39")
+@pytest.mark.parametrize(("unsynced_ms", "trips"), [(0, False), (500, False), (501, True)])
+def test_m32_wants_the_journal_on_the_disk(unsynced_ms: int, trips: bool) -> None:
+    found = Reason("M32", STOP, "SYS.AUDIT_UNWRITABLE", 0, 501, 500, "ms") if trips else None
+    assert tick.m32(watch(unsynced_ms=unsynced_ms)) == found
+
+
+@pytest.mark.rule("M34")
+@pytest.mark.hazard("H26")
+@pytest.mark.parametrize(("left_ms", "trips"), [(1, False), (0, True), (-1, True), (None, False)])
+def test_m34_ends_with_the_hold_on_the_patient(left_ms: int | None, trips: bool) -> None:
+    view = watch()
+    ends_ms = 0 if left_ms is None else view.now_ms + left_ms
+    care = view.session.care._replace(hold_ends_ms=ends_ms)
+    found = Reason("M34", STOP, "SES.FENCED", 0, view.now_ms, ends_ms, "ms") if trips else None
+    assert tick.m34(view._replace(session=view.session._replace(care=care))) == found
+
+
+# M35
+
+
+@pytest.mark.rule("M35")
+@pytest.mark.hazard("H20")
+@pytest.mark.parametrize(
+    ("pulls", "channel", "severity"),
+    [
+        ((59, 59), {}, None),
+        ((60, 60), {}, PAUSE),
+        ((0, 89), {}, None),
+        ((0, 90), {}, STOP),
+        ((60, 90), {}, STOP),
+        ((60, 90), {"train": TRAIN}, None),
+        ((60, 90), {"rest_ms": 5_799}, None),
+        ((60, 90), {"rest_ms": 5_800}, STOP),
+    ],
+)
+def test_m35_lets_no_contraction_begin_beyond_those_of_a_set_or_of_a_session(
+    pulls: tuple[int, int], channel: dict[str, object], severity: Severity | None
+) -> None:
+    view = watch()
+    own = view.session.channels[0]._replace(**{"train": None, "rest_ms": 6_000, "pulls": pulls} | channel)
+    view = view._replace(session=view.session._replace(channels=(own,)))
+    asked, allowed = (pulls[1] + 1, 90) if severity is STOP else (pulls[0] + 1, 60)
+    found = Reason("M35", severity, "FAT.SET", 1, asked, allowed, "contractions") if severity else None
+    assert tick.m35(view) == found
+    assert tick.m35(view._replace(wanted=Picture(()))) is None
+    assert tick.m35(view._replace(wanted=Picture((TRAIN._replace(channel=2),)))) is None
+    assert tick.m35(view._replace(session=view.session._replace(rx=rx(programme=TENS)))) is None
+
+
+@pytest.mark.rule("M19")
+@pytest.mark.hazard("H49")
+@pytest.mark.parametrize(("mu_ppm", "stays"), [(799_999, True), (800_000, False)])
+def test_a_hold_of_m19_lets_go_half_of_the_way_to_rest(mu_ppm: int, stays: bool) -> None:
+    found = Reason("M19", HOLD, "FAT.REST", 1, mu_ppm, 800_000, "ppm")
+    hold = Hold(found, 0)
+    assert tick.m19(watch(channel={"mu_ppm": mu_ppm}, station={"holds": (hold,)})) == (found if stays else None)
+    other = Hold(found._replace(channel=2), 0)
+    assert tick.m19(watch(channel={"mu_ppm": mu_ppm}, station={"holds": (other,)})) is None

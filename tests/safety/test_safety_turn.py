@@ -283,7 +283,7 @@ def test_a_pause_quiets_every_channel_and_fails_the_rise_on_its_way() -> None:
     rig.must(Pause())
     assert (rig.answer(command.id).status, rig.answer(command.id).code) == ("failed", "SES.PHASE_CHANGED")
     assert (rig.station.waiting, rig.station.beat.unanswered, rig.station.beat.picture) == (None, 0, OFF)
-    kept = {"spent": before.spent, "mu_ppm": before.mu_ppm, "contact": at_rest(before.contact)}
+    kept = {"spent": before.spent, "mu_ppm": before.mu_ppm, "contact": at_rest(before.contact), "pulls": (1, 1)}
     assert rig.station.session.channels == (FRESH._replace(**kept),)
     assert before.contact.baseline_ohm == rig.station.session.channels[0].contact.baseline_ohm == 1_500
 

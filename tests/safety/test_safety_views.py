@@ -14,9 +14,15 @@ pytestmark = pytest.mark.hazard("H40")
     [
         (views.Gate, ("station", "command", "session", "now", "channel", "rise_ua")),
         (views.Lane, ("rx", "plan", "train", "limits", "caps", "wall_ms")),
-        (views.Skin, ("setting", "reading", "limits", "caps", "rx", "now_ms")),
-        (views.Watch, ("station", "session", "limits", "wanted", "now_ms", "wall_ms", "late_ms")),
-        (views.Look, ("setting", "train", "low_ua", "sample", "before", "after", "limits", "caps", "settled")),
+        (views.Skin, ("setting", "reading", "limits", "caps", "rx", "now_ms", "contact")),
+        (views.Watch, ("station", "session", "limits", "wanted", "now_ms", "wall_ms", "late_ms", "unsynced_ms")),
+        (
+            views.Look,
+            (
+                *("setting", "train", "low_ua", "sample", "before", "after", "limits", "caps", "settled"),
+                *("sensation", "holds"),
+            ),
+        ),
         (views.Word, ("caps", "before", "after")),
         (views.Noise, ("flaw", "times", "energising")),
     ],

@@ -14,10 +14,14 @@ from rig import (
     Pause,
     Phase,
     Prepare,
+    Present,
+    Rate,
+    Rated,
     Release,
     Renew,
     Resume,
     Rig,
+    SkinCheck,
     Start,
     Stop,
     Verb,
@@ -34,6 +38,7 @@ from safety.effects import (
     Tell,
 )
 from safety.messages import (
+    Adverse,
     Asked,
     CalibrationBegin,
     CalibrationEnd,
@@ -41,6 +46,7 @@ from safety.messages import (
     CalibrationStep,
     Committed,
     Latch,
+    Report,
     Threshold,
 )
 from safety.state import Holder, Purpose
@@ -66,6 +72,10 @@ WISHES = {
     "renew": Renew(),
     "release": Release(),
     "prepare": Prepare(rx(), "rx-1@1", "p-1"),
+    "present": Present(),
+    "rate": Rate(Rated.EFFORT, 4),
+    "skin": SkinCheck(ok=True),
+    "report": Report(Adverse.BURNING),
     "check": Check(()),
     "cal_begin": CalibrationBegin(1),
     "cal_step": CalibrationStep(1_000),
@@ -83,12 +93,12 @@ TABLE = {
     # phase: the wishes that are legal there; whatever is missing is refused with SES.STATE
     "offline": "claim renew release stop clear",
     "idle": "claim renew release stop clear prepare",
-    "prepared": "claim renew release stop clear check cal_begin arm",
-    "calibrating": "claim renew release stop clear cal_step cal_mark cal_end pause",
-    "armed": "claim renew release stop clear start pause",
-    "running": "claim renew release stop clear adjust pause",
-    "paused": "claim renew release stop clear check resume",
-    "uncertain": "claim renew release stop clear",
+    "prepared": "claim renew release stop clear present rate skin report check cal_begin arm",
+    "calibrating": "claim renew release stop clear present rate skin report cal_step cal_mark cal_end pause",
+    "armed": "claim renew release stop clear present rate skin report start pause",
+    "running": "claim renew release stop clear present rate skin report adjust pause",
+    "paused": "claim renew release stop clear present rate skin report check resume",
+    "uncertain": "claim renew release stop clear report",
 }
 
 

@@ -21,6 +21,8 @@ from rig import (
     Pause,
     Phase,
     Prepare,
+    Rate,
+    Rated,
     Release,
     Renew,
     Resume,
@@ -37,8 +39,8 @@ from safety import wishes
 from safety.effects import Tell
 from safety.messages import Latch
 from safety.prescription import Prescription
-from safety.rules import gate, pulse, skin
-from safety.rules.wish import g01, g02
+from safety.rules import gate, people, pulse, skin
+from safety.rules.wish import g01, g01_rating, g02
 from safety.state import Station
 from safety.verdict import Clear, Reason, Scope, Severity
 
@@ -232,6 +234,33 @@ def tired() -> tuple[Rig, Wish]:
     return rig, Resume()
 
 
+def rating(score: int) -> Callable[[], tuple[Rig, Wish]]:
+    return lambda: (standing(Phase.RUNNING), Rate(Rated.EFFORT, score))
+
+
+def unasked() -> tuple[Rig, Wish]:
+    rig = ready("resume")
+    session = rig.station.session
+    assert session is not None
+    course = session.course._replace(first_run_ms=rig.mono_ms - 600_001)
+    rig.station = rig.station._replace(session=session._replace(course=course))
+    return rig, Resume()
+
+
+def doubtful() -> tuple[Rig, Wish]:
+    rig = standing(Phase.PAUSED)
+    session = rig.station.session
+    assert session is not None
+    channel = session.channels[0]
+    past = channel.contact.past._replace(doubt_ms=rig.mono_ms)
+    channels = (channel._replace(contact=channel.contact._replace(past=past)),)
+    rig.station = rig.station._replace(session=session._replace(channels=channels))
+    rig.tick()
+    rig.device.ohm[1] = 1_876
+    rig.must(Check(()))
+    return rig, Resume()
+
+
 BLIND = {"numeric_impedance": False, "electrode_flag_from_ua": 20_001}
 SHAPE = rx().programme
 CASES = [
@@ -298,6 +327,9 @@ CASES = [
         skin.g29, "BLIND_RULES", refuse("G29", "IMP.BLIND", 1, 20_000, 20_001, "uA"),
         prescribing(rx(sensation=Sensation.S1), **BLIND),
     ),
+    Case(g01_rating, "WISH_RULES", refuse("G01", "CMD.SCHEMA", 0, 0, 10, "of 10"), rating(11)),
+    Case(people.m06_resume, "ENERGISE_RULES", refuse("M36", "FAT.RATING", 0, 600_001, 600_000, "ms"), unasked),
+    Case(skin.m10_back, "SKIN_RULES", refuse("M10", "IMP.DRIFT", 1, 1_876, 1_875, "ohm"), doubtful),
     Case(gate.m19_rest, "ENERGISE_RULES", refuse("M19", "FAT.REST", 0, 239_999, 240_000, "ms"), tired),
 ]  # fmt: skip
 

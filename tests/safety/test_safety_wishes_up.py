@@ -8,6 +8,7 @@ import pytest
 from rig import (
     CAPS,
     MONO_MS,
+    WALL_MS,
     ArmSession,
     Check,
     Claim,
@@ -79,13 +80,13 @@ def test_a_prepared_session_is_a_snapshot():
     session = rig.station.session
     assert session is not None
     assert session.id == f"s-dev1-b1-{number}"
-    assert answer.details == (("session_id", session.id), ("not_fitted", ""))
+    assert answer.details == (("session_id", session.id), ("not_fitted", "skin temperature"))
     assert (rig.phase, session.rx) == (Phase.PREPARED, asked)
     class_caps = CLASS_CAPS[Modality.NMES, Sensation.S0]
     assert session.limits == meet(rig.config.limits[Modality.NMES], class_caps, {"amplitude_ua": 25_000})
     assert session.settings == (Setting(asked.channels[0], 20_000, 0), Setting(asked.channels[1], 12_000, 0))
     assert (session.readings, session.permit, session.channels) == ((), None, (FRESH, FRESH))
-    assert session.course == Course(0, 0, 0, 0, (), 0, (0, 0), (0, 0))
+    assert session.course == Course(0, 0, 0, 0, (), 0, (0, 0), (0, 0), WALL_MS - MONO_MS)
     assert rig.notes("open") == [
         Opening(session=session.id, rx="rx-1@1", rx_digest="d1", patient="p-1", principal="physio-1", policy="p1")
     ]
@@ -134,19 +135,21 @@ def test_a_prescription_is_known_and_the_patients_own(asked: object, patient: st
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, ""),
-        ({"numeric_impedance": False}, "impedance"),
-        ({"electrode_flag_from_ua": None}, ""),
-        ({"readback": False}, "readback"),
-        ({"patient_stop": False}, "patient stop"),
-        ({"supply_min_mv": None}, "supply"),
-        ({"numeric_impedance": False, "electrode_flag_from_ua": None}, "impedance, electrode"),
+        ({}, "skin temperature"),
+        ({"temperature": True}, ""),
+        ({"numeric_impedance": False}, "impedance, skin temperature"),
+        ({"electrode_flag_from_ua": None, "temperature": True}, ""),
+        ({"readback": False, "temperature": True}, "readback"),
+        ({"patient_stop": False, "temperature": True}, "patient stop"),
+        ({"supply_min_mv": None, "temperature": True}, "supply"),
+        ({"balance": False, "temperature": True}, "balance"),
+        ({"numeric_impedance": False, "electrode_flag_from_ua": None, "temperature": True}, "impedance, electrode"),
         (
             {
                 "numeric_impedance": False, "electrode_flag_from_ua": None, "readback": False, "patient_stop": False,
-                "supply_min_mv": None,
+                "supply_min_mv": None, "balance": False,
             },
-            "impedance, electrode, readback, patient stop, supply",
+            "impedance, electrode, readback, patient stop, supply, balance, skin temperature",
         ),
     ],
 )  # fmt: skip
@@ -343,7 +346,9 @@ def test_a_start_carries_no_current_of_its_own():
     assert (answer.status, answer.details) == ("succeeded", (("session_id", session.id),))
     assert (rig.phase, rig.station.beat.picture, rig.station.beat.tick_ms) == (Phase.RUNNING, Picture(()), rig.mono_ms)
     assert rig.station.session is not None
-    assert rig.station.session.course == session.course._replace(first_run_ms=rig.mono_ms)
+    assert rig.station.session.course == session.course._replace(
+        first_run_ms=rig.mono_ms, clock_ms=rig.wall_ms - rig.mono_ms
+    )
     rig.tick()
     drives = [effect for effect in rig.log if isinstance(effect, Drive)]
     assert drives[0].picture == Picture((Train(1, 1_000, 300, 100, 25_000),))
