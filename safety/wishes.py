@@ -222,7 +222,7 @@ def missing(caps: Capabilities) -> tuple[str, ...]:
         "patient stop": caps.patient_stop,
         "supply": caps.supply_min_mv is not None,
         "balance": caps.balance,
-        "skin temperature": caps.temperature,
+        "temperature": caps.temperature,
     }
     return tuple(name for name, is_fitted in fitted.items() if not is_fitted)
 

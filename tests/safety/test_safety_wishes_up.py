@@ -80,7 +80,7 @@ def test_a_prepared_session_is_a_snapshot():
     session = rig.station.session
     assert session is not None
     assert session.id == f"s-dev1-b1-{number}"
-    assert answer.details == (("session_id", session.id), ("not_fitted", "skin temperature"))
+    assert answer.details == (("session_id", session.id), ("not_fitted", "temperature"))
     assert (rig.phase, session.rx) == (Phase.PREPARED, asked)
     class_caps = CLASS_CAPS[Modality.NMES, Sensation.S0]
     assert session.limits == meet(rig.config.limits[Modality.NMES], class_caps, {"amplitude_ua": 25_000})
@@ -135,9 +135,9 @@ def test_a_prescription_is_known_and_the_patients_own(asked: object, patient: st
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "skin temperature"),
+        ({}, "temperature"),
         ({"temperature": True}, ""),
-        ({"numeric_impedance": False}, "impedance, skin temperature"),
+        ({"numeric_impedance": False}, "impedance, temperature"),
         ({"electrode_flag_from_ua": None, "temperature": True}, ""),
         ({"readback": False, "temperature": True}, "readback"),
         ({"patient_stop": False, "temperature": True}, "patient stop"),
@@ -149,7 +149,7 @@ def test_a_prescription_is_known_and_the_patients_own(asked: object, patient: st
                 "numeric_impedance": False, "electrode_flag_from_ua": None, "readback": False, "patient_stop": False,
                 "supply_min_mv": None, "balance": False,
             },
-            "impedance, electrode, readback, patient stop, supply, balance, skin temperature",
+            "impedance, electrode, readback, patient stop, supply, balance, temperature",
         ),
     ],
 )  # fmt: skip
