@@ -216,6 +216,20 @@ class Performer:
         self._hold = Hold(request.session, token, max(known_ms, now.mono_ms + lasts_ms - EARLY_MS))
         self._make_durable(entry, self._clock(), self._hold)
 
+    async def newer_token(self, session: str, patient: str) -> int:
+        """Give the token of whoever has taken this session's patient or device from it.
+
+        0 where nobody has, and where it has no hold; also where the ledger cannot say, for that is no reason to stop:
+        the hold ends by itself.
+        """
+        if self._hold.session != session:
+            return 0
+        try:
+            newest = await self._ledger.token(patient, self._device)
+        except LedgerUnavailableError:
+            return 0
+        return newest if newest > self._hold.token else 0
+
     def _deny(self, entry: int, error: LedgerError) -> None:
         log.error("ledger.refused", device=self._device, error=str(error))
         self._post(Denied(entry, (Reason("", Severity.REFUSE, "DOSE.LEDGER_UNAVAILABLE"),)))

@@ -25,6 +25,7 @@ from safety.messages import (
     DeviceUp,
     EntryKind,
     Event,
+    Fenced,
     Heard,
     Latch,
     Now,
@@ -52,6 +53,8 @@ SILENT_MS = 3_000
 """A device that says nothing for so long outside a session is opened anew (engineering default)."""
 SETTLE_S = 5.0
 """How long a station that ends waits for its ledger; what was not told then counts in full (engineering default)."""
+WATCH_S = 1.0
+"""How often a station looks whether its hold was taken over (engineering default)."""
 TOLD = 20
 """Different mistakes of a station that are logged before it is whole again (engineering default)."""
 FAILED = Reason("SYS", Severity.LOCK, "SYS.INTERNAL")
@@ -257,6 +260,18 @@ class Actor:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_connected())
             group.create_task(self._beat())
+            group.create_task(self._watch_hold())
+
+    async def _watch_hold(self) -> None:
+        """Look now and then whether somebody else has the session's patient or device by now (M34)."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if (held := self.station.session) is None:
+                continue
+            newer = await self._performer.newer_token(held.id, held.rx.patient)
+            session = self.station.session
+            if newer and session is not None and session.id == held.id:
+                self.post(Fenced(newer))
 
     async def _beat(self) -> None:
         loop, period_s = asyncio.get_running_loop(), self._config.times.tick_ms / 1000

@@ -284,6 +284,22 @@ async def test_a_hold_ends_a_minute_after_the_longest_permit_less_five_seconds(h
         assert hand.told()[-1] == Committed(entry, 1, NOW.mono_ms + ends_ms)
 
 
+@pytest.mark.rule("M34")
+@pytest.mark.hazard("H26")
+async def test_a_newer_token_is_seen_and_a_ledger_that_cannot_say_is_no_newer_token(hand: Hand, until: Until) -> None:
+    assert await hand.performer.newer_token("s-1", "p-1") == 0
+    hand.do(permit())
+    await until(hand.told)
+    assert await hand.performer.newer_token("s-1", "p-1") == 0
+    other = Ledger(hand.ledger_path, hand.judge, may_create=False)
+    await other.reserve("dev2", request("s-2"), NOW.wall_ms + 120_000)
+    assert await hand.performer.newer_token("s-1", "p-1") == 2
+    assert await hand.performer.newer_token("s-9", "p-1") == 0
+    away = hand.ledger_path.rename(hand.ledger_path.with_name("away.db"))
+    assert await hand.performer.newer_token("s-1", "p-1") == 0
+    away.rename(hand.ledger_path)
+
+
 async def test_test_pulses_reserve_nothing_and_are_journalled_all_the_same(hand: Hand, until: Until) -> None:
     hand.do(permit(probe=True))
     await until(hand.told)

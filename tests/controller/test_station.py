@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -425,6 +426,19 @@ async def test_a_locked_site_is_locked_again_for_every_device_at_the_next_start(
     await ward.turn_on()
     assert (await ward.ledger.history("p-1", at(0).wall_ms)).locked_sites == ("left-thigh",)
     assert ward.actor.station.latches == (lock,)
+
+
+@pytest.mark.rule("M34")
+@pytest.mark.hazard("H26")
+async def test_a_session_whose_hold_was_taken_over_stops(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WATCH_S", 0.05)
+    await ward.running()
+    with closing(sqlite3.connect(ward.folder / "ledger.db", isolation_level=None)) as other:
+        other.execute("UPDATE holds SET token = token + 1, session = 's-else' WHERE kind = 'patient'")
+    await until(lambda: ward.events("session.stopped"))
+    (stopped,) = ward.events("session.stopped")
+    assert (stopped.rule, stopped.code) == ("M34", "SES.FENCED")
+    await ward.is_off()
 
 
 @pytest.mark.rule("G27")

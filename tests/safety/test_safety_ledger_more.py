@@ -13,6 +13,7 @@ from safety.admit import admit
 from safety.effects import ChannelRequest, Permit, PermitRequest
 from safety.history import AdverseLock, Correction, History, PadUse, Record
 from safety.limits import site_limits
+from safety.messages import SkinCheck
 from safety.prescription import Dose
 from safety.rules import ledger
 from safety.rules.ledger import admit_correction
@@ -351,6 +352,16 @@ def test_l12_compares_with_the_median_of_the_last_five_checks_of_the_pair(
         for ohm in (allowed, allowed + 1)
     ]
     assert seen == [None, *refuse("L12", "IMP.TREND", 3, allowed + 1, allowed, "ohm")]
+
+
+@pytest.mark.rule("L12")
+@pytest.mark.hazard("H34")
+def test_l12_is_what_step_refuses_with_until_the_skin_was_looked_at():
+    rig = Rig().prepared()
+    rig.history = history(*checked(700, 700))
+    assert rig.ask(ArmSession()).reasons == refuse("L12", "IMP.TREND", 1, 1_500, 1_400, "ohm")
+    rig.must(SkinCheck(ok=True))
+    assert rig.must(ArmSession()).status == "succeeded"
 
 
 @pytest.mark.rule("L12")
