@@ -119,7 +119,7 @@ def test_every_effect_comes_back(kind: type[Effect], data: st.DataObject) -> Non
 
 
 def test_the_words_of_the_heart_all_have_a_form() -> None:
-    assert len(get_args(Event)) == 11
+    assert len(get_args(Event)) == 12
     assert len(get_args(Effect)) == 9
     for kind in (*get_args(Event), *get_args(Effect)):
         form(kind, named=True)
