@@ -60,6 +60,20 @@ STORIES = [
         "wrong_echo", {}, {"M27"}, marks=[pytest.mark.rule("M27"), pytest.mark.hazard("H16")], id="wrong_echo"
     ),
     pytest.param(
+        "missing_phase_2",
+        {},
+        {"M16"},
+        marks=[pytest.mark.rule("M16"), pytest.mark.hazard("H15")],
+        id="missing_phase_2",
+    ),
+    pytest.param(
+        "missing_phase_2",
+        {"fraction": 0.97},
+        {"M16"},
+        marks=[pytest.mark.rule("M16"), pytest.mark.hazard("H15")],
+        id="short_phase_2",
+    ),
+    pytest.param(
         "supply", {}, {"M28", "M04", "M26"}, marks=[pytest.mark.rule("M28"), pytest.mark.hazard("H50")], id="supply"
     ),
 ]
