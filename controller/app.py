@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, closing, suppress
 import structlog
 
 from safety.admit import admit
+from safety.complete import gaps
 
 from . import clock, logs
 from .broker import Address, Broker, tls_context
@@ -37,6 +38,10 @@ DRAIN_S = 2.0
 they gave (engineering default); what it does not wait for counts as delivered in full at the next start."""
 
 
+class IncompleteError(RuntimeError):
+    """The safety core lacks a rule (X12): nothing may start."""
+
+
 async def serve(settings: Settings) -> int:
     """Run the service until SIGTERM or SIGINT. Raises what keeps it from starting."""
     with closing(logs.configure()):
@@ -46,6 +51,8 @@ async def serve(settings: Settings) -> int:
 
 async def keep(settings: Settings) -> None:
     """Wire everything and keep it going."""
+    if wrong := gaps():
+        raise IncompleteError("; ".join(wrong))
     boot_id, now = f"b-{secrets.token_hex(4)}", clock.now()
     instance = settings.site.instance or settings.site.id
     policy = Policy.read(settings.policy.file)

@@ -103,12 +103,10 @@ RULES: tuple[Rule, ...] = (
     Rule("X9", "H10 H11 H40", "", "Only the safety core's own tick keeps a device alive."),
     Rule("X10", "H26 H47", "", "One session holds a patient and a device, by a token that only rises."),
     Rule("X11", "H28", "", "Whole numbers in named units decide; they are rounded towards more dose."),
+    Rule("X12", "H40", "", "The service counts its rules before it starts; one that is missing is told."),
 )
 
-PENDING = (
-    *("G03", "G05", "G06", "G07", "G22", "G24", "G25"),
-    "X12",
-)
+PENDING = ("G03", "G05", "G06", "G07", "G22", "G24", "G25")
 """Rules of the safety reference that are not built yet."""
 
 LOCK_SCOPE: Final = {

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from controller import app
 from controller.app import Outlet, address_of, checked_address
 from controller.logs import WAITING, LineWriter
 from controller.settings import SHIPPED_POLICY, load
@@ -174,6 +175,16 @@ def test_what_cannot_be_right_ends_it_with_one_clear_line(site: House, case: str
     spoil, status, line = REFUSED[case]
     spoil(site)
     assert refused(site) == (status, line)
+
+
+@pytest.mark.rule("X12")
+@pytest.mark.hazard("H40")
+async def test_a_core_that_lacks_a_rule_does_not_start(site: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted(site.folder.iterdir())
+    monkeypatch.setattr(app, "gaps", lambda: ("nobody asks M19", "M80 is asked and not registered"))
+    with pytest.raises(app.IncompleteError, match=r"^nobody asks M19; M80 is asked and not registered$"):
+        await app.keep(load(site.folder / "config.toml"))
+    assert sorted(site.folder.iterdir()) == before
 
 
 @pytest.mark.hazard("H29")

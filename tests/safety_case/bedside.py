@@ -7,7 +7,7 @@ switched off, those of the ledger through `admit`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from parts import IdealDevice, config, record
@@ -72,16 +72,26 @@ def said(rig: Rig, rule: str, mark: int) -> Reason | None:
 
 
 @contextmanager
-def alone(rule: str) -> Iterator[None]:
-    """Switch off every monitor rule but this one."""
+def asking_only(keep: Callable[[str], bool]) -> Iterator[None]:
+    """Leave in the monitor's lists only the rules whose functions have such names."""
     lists = {name: value for name, value in vars(monitor).items() if name.isupper() and isinstance(value, tuple)}
     try:
         for name, value in lists.items():
-            setattr(monitor, name, tuple(each for each in value if each.__name__.startswith(rule.lower())))
+            setattr(monitor, name, tuple(each for each in value if keep(each.__name__)))
         yield
     finally:
         for name, value in lists.items():
             setattr(monitor, name, value)
+
+
+def alone(rule: str) -> AbstractContextManager[None]:
+    """Switch off every monitor rule but this one."""
+    return asking_only(lambda name: name.startswith(rule.lower()))
+
+
+def without(rule: str) -> AbstractContextManager[None]:
+    """Take one rule out of the monitor's lists."""
+    return asking_only(lambda name: not rule or not name.startswith(rule.lower()))
 
 
 def watched(rule: str, cause: Callable[[Rig], object], rig: Rig | None = None) -> Reason | None:
@@ -189,4 +199,5 @@ __all__ = [
     "says",
     "shaped",
     "watched",
+    "without",
 ]

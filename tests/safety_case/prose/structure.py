@@ -8,12 +8,13 @@ from rig import SHIPPED_NMES, ClearLatch, Modality, Rig, Start
 
 from controller.store.dose import Ledger
 from safety.admit import admit
+from safety.complete import gaps
 from safety.effects import ChannelRequest, Settlement
 from safety.limits import LimitError, meet, site_limits
 from safety.messages import Booted
 from safety.prescription import Dose
 from safety.units import ceil_div
-from tests.safety_case.bedside import WALL_MS, asking, bent, first, plan, rig_of, rx, said
+from tests.safety_case.bedside import WALL_MS, asking, bent, first, plan, rig_of, rx, said, without
 from tests.safety_case.figures import named
 from tests.safety_case.page import Outcome, Page, example
 
@@ -108,6 +109,12 @@ def both(*, ended: bool) -> Outcome:
 
     with TemporaryDirectory() as folder:
         return asyncio.run(ask(Path(folder)))
+
+
+def counted(lost: str) -> str:
+    """What the core says of its rules when one of them stands in no list."""
+    with without(lost):
+        return f"the service does not start: {'; '.join(gaps())}" if gaps() else "the service starts"
 
 
 PAGES = (
@@ -205,7 +212,7 @@ PAGES = (
             example("Another service treats this patient until a minute from now", lambda: both(ended=False)),
             example("That session has ended and is settled", lambda: both(ended=True)),
         ),
-        note="A session whose token is no longer the newest, or whose time has run out, stops by itself: M34.",
+        note="A session whose token is no longer the newest, or whose time has run out, stops by itself: [M34](M34.md).",
     ),
     Page(
         "X11",
@@ -220,6 +227,18 @@ PAGES = (
                 ua=13_700,
                 width_us=217,
             ),
+        ),
+    ),
+    Page(
+        "X12",
+        guards="A rule that nobody asks is silent, and silence looks like safety. The core counts its own rules "
+        "before the service serves anybody.",
+        check="every id of the reference is registered once; every registered rule stands in a list that is asked, or "
+        "at a place that is named; nothing is asked "
+        "that is not registered",
+        examples=(
+            example("All rules stand in their lists", lambda: counted("")),
+            example("The rule that watches the loop itself (M25) stands in no list", lambda: counted("M25")),
         ),
     ),
 )
