@@ -225,6 +225,7 @@ def test_a_rating_is_a_whole_number_up_to_ten(score: object, refused: bool) -> N
     assert answer.reasons == expected
 
 
+@pytest.mark.rule("M24")
 def test_what_is_said_of_the_patient_is_heard_while_another_wish_is_on_its_way() -> None:
     rig = held_back(Phase.RUNNING, Adjust(1, 1_000))
     waiting = rig.station.waiting
@@ -233,6 +234,7 @@ def test_what_is_said_of_the_patient_is_heard_while_another_wish_is_on_its_way()
     assert rig.station.waiting is waiting
 
 
+@pytest.mark.rule("M06")
 @pytest.mark.parametrize("wish", [Present(), Rate(Rated.EFFORT, 1), Rate(Rated.PAIN, 9), SkinCheck(ok=False)])
 def test_who_has_no_claim_confirms_nothing(wish: object) -> None:
     rig = standing(Phase.RUNNING)
@@ -331,6 +333,7 @@ def test_the_site_stays_locked_until_a_clinician_releases_it() -> None:
     assert rig.prepare_again().status == "succeeded"
 
 
+@pytest.mark.rule("M06")
 def test_care_begins_anew_with_each_session() -> None:
     rig = standing(Phase.RUNNING)
     rig.attend()
@@ -341,6 +344,7 @@ def test_care_begins_anew_with_each_session() -> None:
     assert rig.station.session.care[:3] == (0, 0, 0)
 
 
+@pytest.mark.rule("X3")
 @pytest.mark.parametrize("verb", [Verb.PRESENT, Verb.RATE, Verb.SKIN, Verb.REPORT])
 def test_the_verbs_are_those_of_the_wire(verb: Verb) -> None:
     assert verb.value in {"presence.confirm", "session.rate", "session.skin_check", "adverse.report"}

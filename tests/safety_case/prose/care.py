@@ -21,6 +21,11 @@ def unattended(rule: str, what: str, ms: int, rig: Rig | None = None) -> Outcome
     return watched(rule, cause, rig or Rig().plateau())
 
 
+def with_little_feeling(rule: str, what: str, ms: int) -> Outcome:
+    """The same of a patient in class S1."""
+    return unattended(rule, what, ms, Rig().plateau(FEELS_LITTLE))
+
+
 def uneven(ms: int) -> Outcome:
     """A pair that has differed from its twin for so long."""
 
@@ -110,12 +115,12 @@ PAGES = (
         examples=(
             example(
                 "Class S1, confirmed {ms} ago",
-                lambda ms: unattended("M06", "present_ms", ms, Rig().plateau(FEELS_LITTLE)),
+                lambda ms: with_little_feeling("M06", "present_ms", ms),
                 ms=300_000,
             ),
             example(
                 "Class S1, confirmed {ms} ago",
-                lambda ms: unattended("M06", "present_ms", ms, Rig().plateau(FEELS_LITTLE)),
+                lambda ms: with_little_feeling("M06", "present_ms", ms),
                 ms=300_050,
             ),
             example("Class S0, confirmed {ms} ago", lambda ms: unattended("M06", "present_ms", ms), ms=900_000),
@@ -244,12 +249,12 @@ PAGES = (
         examples=(
             example(
                 "Class S1, looked at {ms} ago",
-                lambda ms: unattended("M37", "skin_ms", ms, Rig().plateau(FEELS_LITTLE)),
+                lambda ms: with_little_feeling("M37", "skin_ms", ms),
                 ms=600_000,
             ),
             example(
                 "Class S1, looked at {ms} ago",
-                lambda ms: unattended("M37", "skin_ms", ms, Rig().plateau(FEELS_LITTLE)),
+                lambda ms: with_little_feeling("M37", "skin_ms", ms),
                 ms=600_050,
             ),
             example("Class S0, looked at {ms} ago", lambda ms: unattended("M37", "skin_ms", ms), ms=1_200_000),

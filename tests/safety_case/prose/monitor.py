@@ -164,9 +164,12 @@ PAGES = (
     Page(
         "M09",
         guards="Contact this poor cannot be trusted to spread the current over the pad.",
-        check="impedance > limit x 25 cm2 / area, in three of the last five readings on the plateau",
+        check="impedance > limit x 25 cm2 / area, in three of the last five readings on the plateau (class S2: all "
+        "five are waited "
+        "for). Above the upper limit of the skin's check (G20) nothing may be raised.",
         examples=(
-            example("25 cm2, {ohm}", lambda ohm: loaded("M09", ohm), ohm=4_000),
+            example("25 cm2, {ohm}", lambda ohm: loaded("M09", ohm), ohm=3_000),
+            example("25 cm2, {ohm}", lambda ohm: loaded("M09", ohm), ohm=3_001),
             example("25 cm2, {ohm}", lambda ohm: loaded("M09", ohm), ohm=4_001),
         ),
     ),
@@ -176,10 +179,13 @@ PAGES = (
         "density. It shows as impedance "
         "above this pad's own baseline, long before it looks open.",
         check="impedance > baseline x ratio of the sensation class, in three of the last five readings on the "
-        "plateau. The baseline follows the "
-        "skin downwards as it gets moist and never upwards within a session.",
+        "plateau; from 0.6 of "
+        "the way there nothing may be raised. The baseline follows the skin downwards as it gets moist and never "
+        "upwards within a "
+        "session. After a pause a fresh check has to find the pad back inside half of the way.",
         examples=(
-            example("Class S0, baseline 1,500 ohm, now {ohm}", lambda ohm: loaded("M10", ohm), ohm=2_250),
+            example("Class S0, baseline 1,500 ohm, now {ohm}", lambda ohm: loaded("M10", ohm), ohm=1_950),
+            example("Class S0, baseline 1,500 ohm, now {ohm}", lambda ohm: loaded("M10", ohm), ohm=1_951),
             example("Class S0, baseline 1,500 ohm, now {ohm}", lambda ohm: loaded("M10", ohm), ohm=2_251),
         ),
     ),
@@ -187,7 +193,7 @@ PAGES = (
         "M11",
         guards="A sudden change of impedance is a pad that lifts, a lead that breaks, or a limb that moved the pad. "
         "It is not waited for.",
-        check="change from one plateau reading to the next > limit x the former; up or down",
+        check="change from one plateau reading to the next, or within 100 ms, > limit x the former; up or down",
         examples=(
             example("1,500 ohm, then {ohm}", lambda ohm: loaded("M11", ohm, 2), ohm=1_875),
             example("1,500 ohm, then {ohm}", lambda ohm: loaded("M11", ohm, 2), ohm=1_876),

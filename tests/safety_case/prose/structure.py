@@ -212,7 +212,7 @@ PAGES = (
             example("Another service treats this patient until a minute from now", lambda: both(ended=False)),
             example("That session has ended and is settled", lambda: both(ended=True)),
         ),
-        note="A session whose token is no longer the newest, or whose time has run out, stops by itself: [M34](M34.md).",
+        note="A session whose token is no longer the newest, or whose time is over, stops by itself: [M34](M34.md).",
     ),
     Page(
         "X11",
