@@ -73,13 +73,20 @@ def near_ms(ramp_ms: int, setpoint_ua: int, step_ua: int) -> int:
 
 
 def begin(
-    channel: Channel, setting: Setting, programme: Programme, step_ua: int, train: Train | None, late_ms: int
+    channel: Channel,
+    setting: Setting,
+    programme: Programme,
+    step_ua: int,
+    train: Train | None,
+    late_ms: int,
+    pull: int = 1,
 ) -> Channel:
     """Put another train in force.
 
     A train that starts from zero counts one pulse at once. Its ramp has been rising since the last tick, `late_ms`
     ago, and before that for as long as it stayed below the device's first step. It begins a contraction of its own
-    only after the planned rest: a ramp that a lower set-point put back to zero for a moment goes on where it was.
+    only after the planned rest: a ramp that a lower set-point put back to zero for a moment goes on where it was. It
+    counts as `pull` contractions: a calibration's burst as none.
     """
     if train == channel.train:
         return channel
@@ -95,7 +102,7 @@ def begin(
         )
         if channel.rest_ms >= programme.off_ms - SLACK_MS:
             of_set, of_session = channel.pulls
-            channel = channel._replace(pull_ms=0, plateau_ms=0, pulls=(of_set + 1, of_session + 1))
+            channel = channel._replace(pull_ms=0, plateau_ms=0, pulls=(of_set + pull, of_session + pull))
     return channel._replace(train=train, low_ua=low_ua, high_ua=high_ua)
 
 

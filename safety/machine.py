@@ -259,9 +259,10 @@ def drive(turn: Turn, event: Tick, late_ms: int) -> None:
         return
     if event.wanted != beat.picture or beat.unanswered:
         trains = {train.channel: train for train in event.wanted.trains}
+        risen_ms, pull = late_ms + beat.held_ms, int(session.trial is None)
         channels = tuple(
             [
-                begin(channel, setting, programme, step_ua, trains.get(setting.plan.channel), late_ms + beat.held_ms)
+                begin(channel, setting, programme, step_ua, trains.get(setting.plan.channel), risen_ms, pull)
                 for channel, setting in zip(session.channels, session.settings, strict=True)
             ]
         )

@@ -498,6 +498,12 @@ def test_a_tired_muscle_ends_the_calibration_and_rests():
     assert rig.station.session.course.rest_from_ms == rig.mono_ms
 
 
+@pytest.mark.rule("M35")
+def test_bursts_are_no_contractions_of_the_therapy():
+    rig = whole(Rig().calibrating())
+    assert rig.station.session.channels[0].pulls == (0, 0)
+
+
 @pytest.mark.rule("M18")
 def test_a_calibration_that_outgrows_its_reservation_is_stopped():
     rig = holding()

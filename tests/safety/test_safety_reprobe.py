@@ -27,7 +27,7 @@ from safety.effects import Drive, Feed, Probe
 from safety.impedance import UNSENSED
 from safety.messages import Adjust, Flaw, Garbled, Heard, Probed
 from safety.rules import skin
-from safety.rules.views import Skin
+from safety.rules.views import Skin, Watch
 from safety.turn import Turn
 from safety.verdict import Severity
 
@@ -226,3 +226,10 @@ def test_without_a_permit_or_a_device_nothing_is_asked():
     assert not reprobe.answered(Turn(rig.station._replace(device=None), rig.now), Probed(1, 1, 1, False, False))
     assert not reprobe.answered(Turn(rig.station, rig.now), Probed(1, 1, 1, False, False))
     assert not reprobe.is_waiting(session)
+    running = rig_of().running(quiet())
+    watch = Watch(
+        running.station._replace(device=None), running.station.session, running.config.general, OFF,
+        running.mono_ms + 10**9, running.wall_ms, 50, 0,
+    )  # fmt: skip
+    assert skin.g29_overdue(watch) is None
+    assert skin.g29_overdue(watch._replace(station=running.station)) is not None
