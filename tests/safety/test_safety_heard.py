@@ -237,6 +237,8 @@ def test_m11_judges_a_pair_once() -> None:
         ((1_000, 1_100, 1_212), None),
         ((1_000, 1_101, 1_211), None),
         ((1_101, 1_212), None),
+        ((1_000, 1_110, 1_221), None),
+        ((1_000, 1_100, 1_211), None),
     ],
 )
 def test_m12_wants_two_steep_minutes_running(ohms: tuple[int, ...], found: tuple[int, int] | None) -> None:
@@ -274,6 +276,15 @@ def test_m14_holds_at_three_clipped_pulses_and_pauses_at_ten(
     expected = Reason("M14", severity, "IMP.CLIP", 1, clipped, allowed, "pulses") if severity else None
     assert heard.m14(look({"clipped": clipped})) == expected
     assert heard.m14(look({"clipped": clipped, "fresh": False})) is None
+
+
+@pytest.mark.rule("M14")
+@pytest.mark.hazard("H09")
+@pytest.mark.parametrize(("clip_hold", "holds"), [(0, True), (1, False)])
+def test_m14_an_old_reading_is_one_without_a_clipped_pulse(clip_hold: int, holds: bool) -> None:
+    view = look({"clipped": 9, "fresh": False})
+    found = heard.m14(view._replace(limits=replace(view.limits, clip_hold=clip_hold)))
+    assert found == (Reason("M14", HOLD, "IMP.CLIP", 1, 0, 0, "pulses") if holds else None)
 
 
 @pytest.mark.rule("M27")

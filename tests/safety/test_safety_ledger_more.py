@@ -91,6 +91,13 @@ HEAVY = (channel(reserve=Dose(nc=400_000_001)),)
 
 @pytest.mark.rule("G26")
 @pytest.mark.hazard("H21")
+def test_g26_is_asked_at_the_ledgers_door():
+    found = admit(history(records=()), request(channels=HEAVY), WALL_MS)
+    assert found == refuse("G26", "DOSE.FIRST", 3, 400_000_001, 400_000_000, "nC")
+
+
+@pytest.mark.rule("G26")
+@pytest.mark.hazard("H21")
 @pytest.mark.parametrize(
     ("treatments", "earlier", "is_new"),
     [
