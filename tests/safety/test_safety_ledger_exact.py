@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rig import WALL_MS, Modality, Rig, record
 
+from safety.admit import admit
 from safety.effects import PermitRequest
 from safety.history import Correction, History, Record
 from safety.prescription import Dose
@@ -120,3 +121,13 @@ def test_the_last_checks_are_the_last_in_time_wherever_they_stand():
     early = [record(n * DAY_MS, ohm=1_000) for n in range(11, 16)]
     assert not trend(*late, *early, ohm=9_001)
     assert not trend(*early, *late, ohm=9_001)
+
+
+@pytest.mark.rule("L07")
+@pytest.mark.parametrize(("charged", "refused"), [(None, True), (Dose(nc=1, i2t=1, on_ms=1), False)])
+def test_the_ledgers_door_counts_what_was_never_settled_in_full(charged: Dose | None, refused: bool):
+    asked = request()
+    reserved = replace(asked.channels[0].reserve, nc=asked.limits.day_nc)
+    earlier = record(2 * DAY_MS // 3, reserved=reserved, charged=charged)
+    known = History(patient="p-1", records=(earlier,), locked_sites=())
+    assert ("L03" in [reason.rule for reason in admit(known, asked, WALL_MS)]) is refused
