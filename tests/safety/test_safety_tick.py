@@ -460,6 +460,19 @@ def test_m25_wants_every_tick_in_time(late_ms: int, found: Reason | None) -> Non
     assert tick.m25(watch(late_ms=late_ms)) == found
 
 
+@pytest.mark.rule("M04")
+@pytest.mark.parametrize(("fresh_age_ms", "is_stale"), [(552, False), (553, True)])
+def test_m04_waits_for_two_whole_periods_rounded_up(fresh_age_ms: int, is_stale: bool) -> None:
+    view = watch()
+    channel = view.session.channels[0]
+    odd = channel._replace(
+        train=TRAIN._replace(period_us=25_001), pull_ms=9_999,
+        contact=channel.contact._replace(fresh_ms=view.now_ms - fresh_age_ms),
+    )  # fmt: skip
+    found = tick.m04(view._replace(session=view.session._replace(channels=(odd,))))
+    assert found == (silent(STOP, 553, 552, "IMP.STALE", 1) if is_stale else None)
+
+
 @pytest.mark.hazard("H23")
 def test_the_rules_look_at_every_channel() -> None:
     two = Rig().plateau(rx(plan(), plan(channel=2, site="right-quadriceps")))
