@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from safety.limits import Modality
+from safety.messages import Verb
 from safety.rules.hazards import Hazard
 from safety.rules.registry import PENDING, Rule
+from safety.state import Phase
 from safety.verdict import Reason, Severity
 from tests.safety_case import case as gates
-from tests.safety_case import render
+from tests.safety_case import render, states
 from tests.safety_case.__main__ import FOLDER, stale
 from tests.safety_case.case import GATES, Bound, Case, assemble
 from tests.safety_case.code import Said, read
@@ -264,6 +266,12 @@ def test_an_example_shows_the_figures_that_it_was_run_with():
         "{ua} for {width_us} on {side}", lambda **figures: str(figures["ua"]), ua=30_100, width_us=300, side="left"
     )
     assert (ran.situation, ran.outcome()) == ("30.1 mA for 300 us on left", "30100")
+
+
+@pytest.mark.rule("X3")
+def test_every_wish_and_every_phase_is_drawn():
+    assert set(states.WISHES) == set(Verb)
+    assert {phase for edge in states.reached() for phase in edge} == set(Phase)
 
 
 # What is committed

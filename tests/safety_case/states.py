@@ -25,11 +25,17 @@ from rig import (
 
 from safety.effects import Silence
 from safety.messages import (
+    Adverse,
     CalibrationBegin,
     CalibrationEnd,
     CalibrationMark,
     CalibrationStep,
     DeviceDown,
+    Present,
+    Rate,
+    Rated,
+    Report,
+    SkinCheck,
     Threshold,
     Verb,
 )
@@ -54,6 +60,10 @@ WISHES: Final[dict[Verb, object]] = {
     Verb.PAUSE: Pause(),
     Verb.RESUME: Resume(),
     Verb.STOP: Stop(),
+    Verb.PRESENT: Present(),
+    Verb.RATE: Rate(Rated.EFFORT, 3),
+    Verb.SKIN: SkinCheck(ok=True),
+    Verb.REPORT: Report(Adverse.BURNING),
     Verb.CLEAR: ClearLatch(999, "looked at it"),
 }
 """One wish of each verb."""
