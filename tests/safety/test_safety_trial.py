@@ -364,6 +364,16 @@ def test_a_current_that_has_not_stood_is_no_threshold():
     rig.must(mark)
 
 
+def test_a_current_stands_for_one_threshold_only_until_it_has_stood_again():
+    rig = Rig().calibrating()
+    find(rig, SENSORY, 10_000)
+    find(rig, SENSORY, 10_000)
+    motor = CalibrationMark(MOTOR, absent=False)
+    assert rig.ask(motor).reasons == (refuse("G19", "CAL.NOT_GIVEN", 1, 10_000, 0, "uA"),)
+    hold(rig, 30)
+    rig.must(motor)
+
+
 def test_a_set_point_of_nothing_is_no_threshold():
     rig = Rig().calibrating()
     assert rig.codes(CalibrationMark(SENSORY, absent=False)) == ["G19"]
