@@ -170,7 +170,7 @@ def burst(turn: Turn, event: Tick, late_ms: int) -> Tick | None:
     if not trial.began_ms:
         event = event._replace(wanted=OFF)
     for channel, setting in zip(channels, session.settings, strict=True):
-        ua = channel.train.ua if channel.train else 0
+        ua = channel.train.ua if channel.train and trial.began_ms else 0
         if ua and setting.plan.channel == trial.channel and is_plateau(ua, setting.setpoint_ua, device.caps.step_ua):
             trial = trial._replace(felt_ua=setting.setpoint_ua)
     session = session._replace(channels=channels, trial=trial)
