@@ -296,7 +296,7 @@ def main(do: str) -> int:
             changed += difference(name)
         else:
             (SESSIONS / f"{name}.txt").write_text(text_of(name), encoding="utf-8")
-    print(changed, end="")  # noqa: T201 - what it is for
+    print(changed, end="")
     return 1 if changed else 0
 
 

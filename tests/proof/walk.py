@@ -1,0 +1,265 @@
+"""The exhaustive walk of `step`: every event of an alphabet in every stage that it can lead to, until none is new.
+
+    python -m tests.proof.walk [--quick] [SLICE ...]
+
+The shipped `step` itself is walked, breadth first, and complete: there is no second model that could drift. One
+quotient with everything in it would explode, so there are several (slices.py), each with an alphabet, a start and a
+key of its own (quotient.py), and each is walked until its frontier is empty. Every transition is judged by the
+independent oracle. A walk that reaches nothing proves nothing, so it asserts what it has reached: every phase, every
+rule as the one that binds, and both sides of every edge; and that current flowed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from safety.effects import Tell
+from safety.machine import Step
+from safety.rules.registry import RULES
+from safety.state import Phase
+from safety.verdict import Severity
+from tests.proof.oracle import Judged
+from tests.proof.quotient import Keep, key
+from tests.proof.stage import Happening, Move, Stage, next_answer
+
+ELSEWHERE: Final = {
+    **dict.fromkeys(("L01", "L02", "L03", "L04", "L05", "L07", "L08"), "judged by `admit`, in the ledger"),
+    **dict.fromkeys(("X1", "X2", "X3", "X4", "X5", "X7", "X8", "X9", "X11"), "a property of the whole: no finding"),
+}
+"""Rules that no step can report, and why."""
+
+
+class Edge(NamedTuple):
+    """A boundary: at `mark` this rule is quiet, at the next unit it speaks, at least so hard.
+
+    `figure` reads the unit off a transition; where it is None, the boundary is not asked for.
+    """
+
+    name: str
+    rule: str
+    mark: int
+    figure: Callable[[Stage, Happening], int | None]
+    least: Severity = Severity.REFUSE
+
+
+class Slice(NamedTuple):
+    """One quotient: its prose, where it starts, what can happen, what its key keeps, and what it must reach.
+
+    With `prompt` the device answers each frame at once and honestly, so that its words need no moves of their own.
+    Stages outside of `scope` are reached and judged, and not walked any further: another slice goes on from there.
+    `expects` names moves whose answer is known beforehand: the rule that must refuse it, or none.
+    """
+
+    name: str
+    prose: str
+    start: Callable[[], tuple[Stage, ...]]
+    moves: dict[str, Move]
+    keep: Keep = Keep()
+    prompt: bool = True
+    edges: tuple[Edge, ...] = ()
+    expects: Mapping[str, str] = MappingProxyType({})
+    scope: Callable[[Stage], bool] = lambda stage: True
+    quick: bool = True
+
+
+class Walked(NamedTuple):
+    """What a walk has seen: counts, what bound, which sides of which edges, and what was wrong, with the way there."""
+
+    name: str
+    states: int
+    transitions: int
+    flowing: int
+    phases: Counter[str]
+    binding: Counter[str]
+    sides: dict[str, frozenset[tuple[int, bool]]]
+    faults: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    complete: bool
+
+
+class Walk:
+    """One slice on its way."""
+
+    def __init__(self, quotient: Slice) -> None:
+        self.slice = quotient
+        self.seen: dict[tuple[object, ...], tuple[tuple[object, ...] | None, str]] = {}
+        self.frontier: deque[Stage] = deque()
+        self.transitions = self.flowing = 0
+        self.phases: Counter[str] = Counter()
+        self.binding: Counter[str] = Counter()
+        self.sides: defaultdict[str, set[tuple[int, bool]]] = defaultdict(set)
+        self.faults: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+        for stage in quotient.start():
+            self.reach(stage, None, "start")
+
+    def reach(self, stage: Stage, parent: tuple[object, ...] | None, name: str) -> None:
+        """Put a stage on the frontier if it is new."""
+        known = key(stage, self.slice.keep)
+        if known not in self.seen:
+            self.seen[known] = (parent, name)
+            if self.slice.scope(stage):
+                self.frontier.append(stage)
+            self.phases[stage.station.phase] += 1
+            self.flowing += bool(stage.ghost.line.picture.trains)
+
+    def go(self, most: int = 0, tell: Callable[[Walk], None] = lambda walk: None) -> Walked:
+        """Walk until the frontier is empty, or `most` states are known."""
+        while self.frontier and not (most and len(self.seen) >= most) and len(self.faults) < 5:
+            stage = self.frontier.popleft()
+            here = key(stage, self.slice.keep)
+            for name, move in self.slice.moves.items():
+                self.take(stage, here, name, move)
+            if len(self.seen) % 100 == 0:
+                tell(self)
+        sides = {name: frozenset(sides) for name, sides in self.sides.items()}
+        return Walked(
+            self.slice.name, len(self.seen), self.transitions, self.flowing, self.phases, self.binding, sides,
+            tuple(self.faults), not self.frontier,
+        )  # fmt: skip
+
+    def take(self, stage: Stage, here: tuple[object, ...], name: str, move: Move) -> None:
+        """Take one move from one stage, and the answers that the outside owes to it."""
+        what = move(stage)
+        if what is None:
+            return
+        before = stage
+        stage, judged, done = stage.after(what)
+        self.look(before, what, judged, done, here, name)
+        for _ in range(20 if self.slice.prompt else 0):
+            answer = next_answer(stage, done.effects, journal=False)
+            owed = answer(stage) if answer else None
+            if owed is None:
+                break
+            before = stage
+            stage, judged, done = stage.after(owed)
+            self.look(before, owed, judged, done, here, f"{name}, answered")
+        self.reach(stage, here, name)
+
+    def look(
+        self, before: Stage, what: Happening, judged: Judged, done: Step, here: tuple[object, ...], name: str,
+    ) -> None:  # fmt: skip
+        """Count one transition, and note what spoke in it."""
+        self.transitions += 1
+        binding = [e.message.reasons[0].rule for e in done.effects if isinstance(e, Tell) and e.message.reasons]
+        self.binding.update(binding)
+        self.binding.update(hold.reason.rule for hold in done.station.holds)
+        faults = list(judged.faults)
+        expected = self.slice.expects.get(name)
+        if expected is not None and before.station.phase is Phase.IDLE and next(iter(judged.spoke), "") != expected:
+            faults.append(f"{name}: {expected or 'nothing'} must bind, and {list(judged.spoke)} speak")
+        for edge in self.slice.edges:
+            figure = edge.figure(before, what)
+            if figure is not None and figure - edge.mark in (0, 1):
+                self.sides[edge.name].add((figure - edge.mark, judged.spoke.get(edge.rule, 0) >= edge.least))
+        if faults:
+            self.faults.append((tuple(faults), (*self.way(here), name)))
+
+    def way(self, here: tuple[object, ...] | None) -> tuple[str, ...]:
+        """Give the moves that lead to a stage."""
+        names: list[str] = []
+        while here is not None:
+            here, name = self.seen[here]
+            names.append(name)
+        return tuple(reversed(names))
+
+
+def walk(quotient: Slice) -> Walked:
+    """Walk one slice to its end."""
+    return Walk(quotient).go()
+
+
+def objections(walked: Iterable[Walked], slices: Iterable[Slice], *, whole: bool = True) -> list[str]:
+    """Say what the walks should have reached and have not, and what was wrong on the way."""
+    walked, by_name = list(walked), {quotient.name: quotient for quotient in slices}
+    found = []
+    for each in walked:
+        found += [f"{each.name}: {'; '.join(faults)} after {' > '.join(way)}" for faults, way in each.faults]
+        found += [] if each.complete or each.faults else [f"{each.name}: a frontier is left"]
+        for edge in by_name[each.name].edges:
+            sides = each.sides.get(edge.name, frozenset())
+            if not {(0, False), (1, True)} <= sides or (1, False) in sides:
+                found.append(f"{each.name}: {edge.name} shows {sorted(sides)} and not both sides")
+    if not whole:
+        return found
+    phases, binding = Counter[str](), Counter[str]()
+    for each in walked:
+        phases.update(each.phases)
+        binding.update(each.binding)
+    found += [f"no walk reaches {phase}" for phase in Phase if not phases[phase] and phase not in UNREACHED]
+    expected = {rule.id for rule in RULES} - set(ELSEWHERE) - set(UNREACHED)
+    found += [f"in no walk does {rule} bind" for rule in sorted(expected) if not binding[rule]]
+    if not sum(each.flowing for each in walked):
+        found.append("no current flows in any walk")
+    return found
+
+
+UNREACHED: Final[dict[str, str]] = {}
+"""Phases and rules that no slice reaches yet, and why."""
+
+
+def run(quick: bool, names: tuple[str, ...] = (), processes: int = 2) -> dict[str, object]:
+    """Walk all slices, with a bar; gives the figures, and whether they hold."""
+    from tests.proof.slices import SLICES  # noqa: PLC0415 - the slices build on Slice
+
+    slices = [each for each in SLICES if (each.quick or not quick) and (not names or each.name in names)]
+    began, walked = time.monotonic(), []
+    columns = (
+        TextColumn("walk"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[at]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns) as bar, multiprocessing.get_context("fork").Pool(processes) as pool:
+        task = bar.add_task("walk", total=len(slices), at="")
+        for each in pool.imap_unordered(by_name, [each.name for each in slices]):
+            walked.append(each)
+            bar.update(task, advance=1, at=each.name)
+    found = objections(walked, SLICES, whole=not quick and not names)
+    binding = sum((each.binding for each in walked), Counter[str]())
+    figures = {
+        "slices": {
+            each.name: {"states": each.states, "transitions": each.transitions, "flowing": each.flowing}
+            for each in sorted(walked, key=lambda each: each.name)
+        },
+        "states": sum(each.states for each in walked),
+        "transitions": sum(each.transitions for each in walked),
+        "phases": sorted({phase for each in walked for phase in each.phases}),
+        "rules": sorted(rule for rule in binding if rule in {rule.id for rule in RULES}),
+        "edges": sum(len(each.edges) for each in slices),
+        "objections": found,
+        "seconds": round(time.monotonic() - began, 1),
+        "ok": not found,
+    }
+    for name, counts in figures["slices"].items():  # type: ignore[attr-defined]
+        print(f"walk: {name}: {counts['states']:,} states, {counts['transitions']:,} transitions")
+    print(
+        f"walk: {figures['states']:,} states, {figures['transitions']:,} transitions, {len(figures['rules'])} rules "  # type: ignore[arg-type]
+        f"bind, {figures['edges']} edges, {len(found)} objections, {figures['seconds']} s"
+    )
+    return figures
+
+
+def by_name(name: str) -> Walked:
+    """Walk the slice of this name; the unit of work of a process."""
+    from tests.proof.slices import SLICES  # noqa: PLC0415
+
+    return walk(next(each for each in SLICES if each.name == name))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("slices", nargs="*")
+    given = parser.parse_args()
+    found = run(given.quick, tuple(given.slices))
+    for each in found["objections"]:  # type: ignore[attr-defined]
+        print(each)
+    raise SystemExit(0 if found["ok"] else 1)
