@@ -197,7 +197,8 @@ class Client:
             while True:
                 yield await self._until(lambda: mine.popleft() if mine else None)
         finally:
-            self._readers.remove(mine)
+            # By identity: two readers that have heard the same are equal.
+            self._readers = [reader for reader in self._readers if reader is not mine]
 
     async def _watch(self, connection: Connection) -> None:
         try:

@@ -235,6 +235,23 @@ async def test_a_slow_reader_loses_the_oldest_and_knows_how_many(broker: Server)
     assert (first.boot_id, client.missed) == ("5", 5)
 
 
+async def test_a_reader_that_leaves_takes_no_other_with_it(broker: Server) -> None:
+    client = client_of(broker)
+    stays, leaves = client.events(), client.events()
+
+    def say(number: int) -> None:
+        said = ServiceMessage(instance="a", state="online", will=False, boot_id=str(number), at=None)
+        client._hear(Arrival("stim/v1/ward3/_service/a/state", said.to_bytes(), False, None, None))
+
+    say(1)
+    assert await anext(stays) == await anext(leaves)
+    await leaves.aclose()
+    say(2)
+    message = (await anext(stays)).message
+    assert isinstance(message, ServiceMessage)
+    assert message.boot_id == "2"
+
+
 # What no client of ours would send
 
 
