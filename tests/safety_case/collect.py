@@ -56,5 +56,6 @@ def main() -> None:
     """Print what was collected as one line of JSON, the last of the output."""
     collector = Collector()
     status = pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[collector])
-    print(json.dumps(collector.evidence()))  # noqa: T201 - the answer
+    if not status:
+        print(json.dumps(collector.evidence()))  # noqa: T201 - the answer
     sys.exit(int(status))

@@ -35,6 +35,7 @@ SUFFIXES = {
     "mv": "mV",
     "uj": "uJ",
     "mm2": "mm2",
+    "mm": "mm",
     "mdeg": "mdeg",
 }
 

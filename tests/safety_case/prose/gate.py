@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rig import IDENTITY, Adjust, ClearLatch, IdealDevice, Rig
+from rig import IDENTITY, Adjust, ClearLatch, IdealDevice, Rig, Stop
 
 from tests.safety_case.bedside import DAY_MS, WALL_MS, first, opened, plan, rx, shaped
 from tests.safety_case.page import Outcome, Page, example
@@ -32,12 +32,11 @@ def lasting(therapy_ms: int) -> Outcome:
 
 
 def stopped_before(*, cleared: bool) -> Outcome:
-    """A new session after a stop by a rule."""
+    """A new session after somebody stopped the last."""
     rig = Rig().plateau()
-    rig.device.changes["presses"] = 1
-    rig.hear()
+    rig.must(Stop())
     for latch in rig.station.latches if cleared else ():
-        rig.must(ClearLatch(latch.id, "asked the patient"))
+        rig.must(ClearLatch(latch.id, "asked the patient why"))
     return opened("G27", rx(), rig)
 
 
@@ -154,7 +153,7 @@ PAGES = (
         guards="What was stopped stays stopped until somebody who may do so has looked and said why it may go on.",
         check="no latch stands for the device, the session, the patient or the site under the pads, and no rule holds",
         examples=(
-            example("After a stop by the patient's button, the latch cleared", lambda: stopped_before(cleared=True)),
+            example("Somebody stopped the last session; the latch is cleared", lambda: stopped_before(cleared=True)),
             example("The same, not cleared", lambda: stopped_before(cleared=False)),
         ),
     ),
