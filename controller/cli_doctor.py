@@ -22,7 +22,7 @@ from .broker import Address, BrokerError, Connection
 from .chain import JournalError, verify
 from .cli_device import ignore, words_of
 from .contract.bodies import STATUS
-from .contract.envelope import Arrival, utc_ms, utc_text
+from .contract.envelope import Arrival, utc_text
 from .contract.topics import Topics, is_id
 from .devices import DRIVERS
 from .devices.base import DeviceError
@@ -34,8 +34,6 @@ from .settings import DeviceTable, Settings, load
 from .store.tables import LedgerError, open_database
 
 OK, WARN, FAIL = "ok", "WARN", "FAIL"
-EARLIEST_MS = utc_ms("2026-01-01T00:00:00Z")
-"""Before this program was written: a clock that says less was never set."""
 SKEW_MS = 2_000
 """By how much the journal may be ahead of the clock (G02's clock skew)."""
 SCARCE, LOW = 100_000_000, 1_000_000_000
@@ -90,7 +88,7 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
 def of_clock(journal: Path) -> Finding:
     """See whether the clock was set, and never set back."""
     now_ms = clock.now().wall_ms
-    if now_ms < EARLIEST_MS:
+    if now_ms < clock.EARLIEST_MS:
         return Finding(FAIL, "clock", f"it says {utc_text(now_ms)}", "Set it, and let it be kept by NTP.")
     newest_ms = newest_entry_ms(journal)
     if newest_ms > now_ms + SKEW_MS:

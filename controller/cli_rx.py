@@ -6,6 +6,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from safety.montage import Montage
 from safety.prescription import Plan, Prescription
 
 from . import clock
@@ -82,6 +83,7 @@ LABELS = (
     "pulse",
     "rate",
     "smaller pad",
+    "pads at",
     "delay",
     "calibrated",
     "thresholds",
@@ -102,11 +104,21 @@ def figures(plan: Plan) -> tuple[str, ...]:
         quantity(plan.max_ua, "uA"),
         f"2 x {plan.width_us} us, gap {plan.gap_us} us",
         hertz(plan.period_us),
-        f"{plan.area_mm2 // 100}.{plan.area_mm2 % 100:02d} cm2",
+        f"{plan.area_mm2 // 100}.{plan.area_mm2 % 100:02d} cm2"
+        + (f" ({plan.small_pad_reason})" if plan.small_pad_reason else ""),
+        places(plan.montage),
         span(plan.delay_ms),
         "no" if found is None else utc_text(found.at_wall_ms)[:16],
         thresholds,
     )
+
+
+def places(montage: Montage | None) -> str:
+    """Say where a pair of pads sits."""
+    if montage is None:
+        return "not said"
+    a, b = f"{montage.side_a} {montage.region_a}", f"{montage.side_b} {montage.region_b}"
+    return f"{a if a == b else f'{a} and {b}'}, {montage.spacing_mm} mm apart"
 
 
 def hertz(period_us: int) -> str:

@@ -3,6 +3,7 @@
 from typing import cast
 
 from safety.effects import (
+    AttestationRecord,
     Body,
     CalibrationRecord,
     Clearing,
@@ -26,6 +27,7 @@ FORMS = {
     EntryKind.CLOSE: form(Closing, named=True),
     EntryKind.WISH: form(WishRecord, named=True),
     EntryKind.CALIBRATION: form(CalibrationRecord, named=True),
+    EntryKind.ATTEST: form(AttestationRecord, named=True),
 }
 
 

@@ -102,7 +102,8 @@ class Performer:
         self._fail = fail
         self._jobs: deque[Job] = deque()
         self._hold = Hold("", 0, 0)
-        self._is_failing = False
+        self.is_failing = False
+        """Tells that the ledger could not be told what it is owed; it is being tried again."""
         self._worker: asyncio.Task[None] | None = None
         self.driver: Stimulator | None = None
         self.expired = 0
@@ -193,7 +194,7 @@ class Performer:
     def _commit(self, entry: Entry, now: Now) -> None:
         request = entry.body
         if isinstance(request, PermitRequest) and not request.probe:
-            if self._is_failing:
+            if self.is_failing:
                 self._deny(entry.id, LedgerUnavailableError("it has not been told what it is owed"))
             else:
                 self._put(Job(partial(self._reserve, entry, request), entry.id))
@@ -256,9 +257,9 @@ class Performer:
             try:
                 await self._jobs[0].do()
             except LedgerUnavailableError as error:
-                if not self._is_failing:
+                if not self.is_failing:
                     log.error("ledger.unavailable", device=self._device, error=str(error))
-                self._is_failing = True
+                self.is_failing = True
                 self._deny_waiting(error)
                 await asyncio.sleep(RETRY_S)
                 continue
@@ -266,7 +267,7 @@ class Performer:
                 log.error("ledger.refused", device=self._device, error=str(error))
             except Exception as error:  # noqa: BLE001 - whatever it is, the output must stop
                 self._fail(error)
-            self._is_failing = False
+            self.is_failing = False
             self._jobs.popleft()
 
     def _deny_waiting(self, error: LedgerError) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from safety.limits import HARD, LimitError, Modality, Sensation, meet, spec_text
+from safety.montage import Montage, Region, Side
 from safety.prescription import Calibration, Plan, Prescription, PrescriptionError, Programme
 
 from .contract.envelope import EPOCH
@@ -25,11 +26,15 @@ DEMO_VALID_MS = 7 * 86_400_000
 
 FORM = form(Prescription, named=True)
 
-RENAMED = {"channels": "channel", "at_wall_ms": "at"}
-"""Names of the heart's types that a file has under another."""
+RENAMED: dict[str, Place] = {
+    "channels": ("channel",), "at_wall_ms": ("at",), "spacing_mm": ("montage", "spacing_mm"),
+}  # fmt: skip
+"""Names of the heart's types that a file has under another, or elsewhere."""
 
 ID_WORDS = "1 to 32 of a-z, 0-9 and -"
 WHOLE_WORDS = "a whole number"
+REGION_WORDS = f"one of {', '.join(Region)}"
+SIDE_WORDS = f"one of {', '.join(Side)}, the patient's own"
 THRESHOLD_WORDS = "a whole number; left out where the patient felt or showed nothing"
 
 
@@ -69,6 +74,16 @@ class CalibrationPart(Part):
     maximal_ua: int | None = Field(default=None, description=THRESHOLD_WORDS)
 
 
+class MontagePart(Part):
+    """[channel.montage]: where the two pads sit."""
+
+    region_a: Annotated[Region, Field(strict=False)] = Field(description=REGION_WORDS)
+    side_a: Annotated[Side, Field(strict=False)] = Field(description=SIDE_WORDS)
+    region_b: Annotated[Region, Field(strict=False)] = Field(description=REGION_WORDS)
+    side_b: Annotated[Side, Field(strict=False)] = Field(description=SIDE_WORDS)
+    spacing_mm: int = Field(description=WHOLE_WORDS)
+
+
 class ChannelPart(Part):
     """[[channel]]: one body site, one pair of pads, one pulse train."""
 
@@ -82,6 +97,8 @@ class ChannelPart(Part):
     period_us: int = Field(description=WHOLE_WORDS)
     area_mm2: int = Field(description=WHOLE_WORDS)
     delay_ms: int = Field(default=0, description=WHOLE_WORDS)
+    small_pad_reason: str = Field(default="", max_length=60, description="at most 60 characters: why a small pad")
+    montage: MontagePart | None = Field(default=None, description="a table that says where the two pads sit")
     calibration: CalibrationPart | None = Field(default=None, description="a table with at, and the thresholds found")
 
 
@@ -176,14 +193,14 @@ def prescription_of(sheet: Sheet) -> Prescription:
 
 def plan_of(number: int, part: ChannelPart) -> Plan:
     """Make one channel of a prescription. Raises MisfitError."""
-    calibration = None
+    calibration, montage = None, part.montage and Montage(**part.montage.model_dump())
     if part.calibration is not None:
         with placed("channel", number, "calibration"):
             said = part.calibration.model_dump(exclude={"at"}, exclude_none=True)
             found = {"sensory_ua": None, "motor_ua": None, "maximal_ua": None} | with_these_pads(part) | said
             calibration = Calibration(at_wall_ms=wall_ms(part.calibration.at), **found)
     with placed("channel", number):
-        return Plan(**part.model_dump() | {"calibration": calibration})
+        return Plan(**part.model_dump() | {"calibration": calibration, "montage": montage})
 
 
 def with_these_pads(part: ChannelPart) -> dict[str, Any]:
@@ -201,7 +218,7 @@ def placed(*place: str | int) -> Iterator[None]:
         if error.name == "calibration":
             raise MisfitError(place, text) from None
         _, is_range, bounds = text.partition(" is not a whole number")
-        where = (*place, RENAMED.get(error.name, error.name))
+        where = (*place, *RENAMED.get(error.name, (error.name,)))
         raise MisfitError(where, f"expected a whole number{bounds}" if is_range else text) from None
     except LimitError as error:
         raise MisfitError((*place, error.name), f"expected {error.expected}") from None

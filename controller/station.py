@@ -26,6 +26,7 @@ from safety.messages import (
     EntryKind,
     Event,
     Fenced,
+    Health,
     Heard,
     Latch,
     Now,
@@ -37,6 +38,7 @@ from safety.verdict import Clear, Reason, Scope, Severity
 from safety.waveform import OFF, Picture
 
 from . import programme
+from .clock import is_right
 from .devices.base import DeviceError, OpenDriver
 from .journal import Journal
 from .link import LinkError
@@ -55,6 +57,8 @@ SETTLE_S = 5.0
 """How long a station that ends waits for its ledger; what was not told then counts in full (engineering default)."""
 WATCH_S = 1.0
 """How often a station looks whether its hold was taken over (engineering default)."""
+UNSYNCED_MS = 1_000
+"""A journal whose oldest record has waited longer than this for the disk cannot be written (engineering default)."""
 TOLD = 20
 """Different mistakes of a station that are logged before it is whole again (engineering default)."""
 FAILED = Reason("SYS", Severity.LOCK, "SYS.INTERNAL")
@@ -257,6 +261,8 @@ class Actor:
 
     async def run(self) -> None:
         """Keep the device connected and the ticks coming, until cancelled; then the device is let go of."""
+        # Before anybody can ask for anything the heart knows how the service is.
+        self.tick()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_connected())
             group.create_task(self._beat())
@@ -289,10 +295,18 @@ class Actor:
         except Exception as error:  # noqa: BLE001 - whatever it is, the output must stop
             self.fail(error)
             return
-        self.post(Tick(wanted, now.mono_ms - oldest_ms if oldest_ms is not None else 0))
+        unsynced_ms = now.mono_ms - oldest_ms if oldest_ms is not None else 0
+        self.post(Tick(wanted, unsynced_ms, self._health(now, unsynced_ms)))
         silent_ms = now.mono_ms - self.station.beat.heard_ms
         if self.station.device is not None and self.station.session is None and silent_ms > SILENT_MS:
             self.post(DeviceDown("the device says nothing"))
+
+    def _health(self, now: Now, unsynced_ms: int) -> Health:
+        return Health(
+            clock_synced=is_right(now, bench=self._config.emulator),
+            ledger=not self._performer.is_failing,
+            audit=unsynced_ms <= UNSYNCED_MS,
+        )
 
     def _wanted(self, now: Now) -> Picture:
         session, driver = self.station.session, self._performer.driver

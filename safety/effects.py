@@ -8,6 +8,7 @@ as the Commit that permits it.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from safety.attestation import Attestation
 from safety.limits import Limits, Modality
 from safety.messages import Command, EntryKind, Latch, Verb
 from safety.prescription import Calibration, Dose
@@ -154,7 +155,26 @@ class CalibrationRecord:
     calibration: Calibration
 
 
-Body = Opening | PermitRequest | Latch | Clearing | Settlement | Closing | WishRecord | CalibrationRecord
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationRecord:
+    """Somebody vouched for a patient: in which session, for whom, and what was answered."""
+
+    session: str
+    patient: str
+    attestation: Attestation
+
+
+Body = (
+    Opening
+    | PermitRequest
+    | Latch
+    | Clearing
+    | Settlement
+    | Closing
+    | WishRecord
+    | CalibrationRecord
+    | AttestationRecord
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,10 +235,29 @@ def words(turn: Turn, device: Device, status: Status) -> tuple[Reason, ...]:
     if station.phase in ENERGISED:
         rules += monitor.WORD
     else:
-        rules += monitor.WORD_STILL if station.session is not None else ()
+        if station.session is not None:
+            rules += monitor.WORD_STILL
+            if not can_be_tried(turn):
+                rules.append(line.m23_button)
+            elif line.m23_button(word) is not None:
+                tried(turn)
         arming = waiting is not None and waiting.purpose in ARMING
         rules += monitor.WORD_UNGRANTED if station.stopping is None and not arming else ()
     return tuple(found for judge in rules if (found := judge(word)) is not None)
+
+
+def can_be_tried(turn: Turn) -> bool:
+    """Tell whether a press of the stop is a trial of it: nothing flows, and nothing is on its way up."""
+    station = turn.station
+    return station.phase is Phase.PREPARED and station.waiting is None and station.stopping is None
+
+
+def tried(turn: Turn) -> None:
+    """The patient's stop was pressed while nothing flowed: it is in reach, and it works."""
+    session = turn.station.session
+    if session is not None and not session.papers.stop_tried:
+        turn.station = turn.station._replace(session=session._replace(papers=session.papers._replace(stop_tried=True)))
+        turn.tell("stop.tried", session_id=session.id)
 
 
 def look(turn: Turn, event: Heard, answers: bool) -> tuple[Reason, ...]:
@@ -435,8 +454,11 @@ def garbled(turn: Turn, event: Garbled) -> None:
 
 
 def patient_stop(turn: Turn, _event: PatientStop) -> None:
-    """The patient has stopped it; without a session there is nothing to end, but silence costs nothing."""
-    if turn.station.session is not None:
+    """The patient has stopped it, or tries the button; where there is nothing to end, silence costs nothing."""
+    if can_be_tried(turn):
+        tried(turn)
+        turn.effects.append(Silence(cut=False))
+    elif turn.station.session is not None:
         turn.stop((Reason("M23", Severity.STOP, "SES.PATIENT_STOP"),))
     else:
         turn.effects.append(Silence(cut=False))

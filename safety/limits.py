@@ -58,6 +58,12 @@ class Limits:
     """A complete set of limits; the number beside each is its hard ceiling or floor, the text its rule and source."""
 
     command_age_ms: int = at_most(10_000, f"G02; {E}")
+    attest_age_ms: int = at_most(604_800_000, f"G05; {E}")
+    area_mm2: int = at_least(500, f"G07; {E}: the smaller pad")
+    small_area_mm2: int = at_least(500, f"G07; {E}: the smaller pad where a reason is named")
+    spacing_mm: int = at_least(20, f"G07; Neotek manual has 25 mm, {E}")
+    channels_at_once: int = at_most(8, f"G22; {E}")
+    pulse_share_ppm: int = at_most(1_000_000, "G22; ScienceMode 4 validity code: pulse time over all channels")
     clock_skew_ms: int = at_most(2_000, f"G02; {E}")
     arm_to_start_ms: int = at_most(120_000, f"G03; {E}")
     amplitude_ua: int = at_most(100_000, f"G08; {E}, below the 130 mA of ScienceMode devices")
@@ -67,6 +73,9 @@ class Limits:
     period_min_us: int = at_least(8_334, f"G10; {E}: 120 Hz")
     period_max_us: int = at_most(1_000_000, f"G10; {E}: 1 Hz")
     phase_charge_nc: int = at_most(50_000, f"G11; {E}")
+    phase_base_nc: int = at_most(
+        50_000, "G11; FDA draft guidance 2010: 20 uC and 28 uC a ms of width (from memory); a site may ask for it"
+    )
     rms_ua: int = at_most(50_000, "G12; IEC 60601-2-10 201.12.4.104 (from memory); Enraf Endomed 484 manual")
     density_ua_cm2: int = at_most(
         2_000, "G13; IEC 60601-2-10 instructions clause via AS 60601.2.10:2018; Enraf manuals"
@@ -87,6 +96,7 @@ class Limits:
     check_high_ohm: int = at_most(6_000, f"G20; {E}; for 25 cm2, scales with 25/area")
     check_spread_ppm: int = at_most(200_000, f"G20; {E}")
     check_age_ms: int = at_most(600_000, f"G20; {E}")
+    rail_ppm: int = at_most(950_000, f"G21; {E}: of a rail below the top one")
     headroom_ppm: int = at_most(950_000, f"G21; {E}")
     dose_share_ppm: int = at_most(950_000, f"G28; {E}")
     silence_hold_ms: int = at_most(300, f"M04; {E}")
@@ -199,7 +209,8 @@ CLASS_CAPS: Final[Mapping[tuple[Modality, Sensation], Mapping[str, int]]] = {
                                     "skin_check_ms": 10 * MINUTE_MS},
     (Modality.NMES, Sensation.S2): {"amplitude_ua": 30_000, "phase_charge_nc": 8_000, "density_ua_cm2": 250,
                                     "ratio_ppm": 1_200_000, "therapy_ms": 15 * MINUTE_MS,
-                                    "skin_check_ms": 5 * MINUTE_MS},
+                                    "skin_check_ms": 5 * MINUTE_MS,
+                                    "area_mm2": 5_000, "small_area_mm2": 5_000},
     (Modality.TENS, Sensation.S0): {"amplitude_ua": 80_000, "phase_charge_nc": 45_000, "density_ua_cm2": 1_000,
                                     "ratio_ppm": 1_500_000, "therapy_ms": 60 * MINUTE_MS},
     (Modality.TENS, Sensation.S1): {"amplitude_ua": 50_000, "phase_charge_nc": 15_000, "density_ua_cm2": 500,
@@ -207,7 +218,8 @@ CLASS_CAPS: Final[Mapping[tuple[Modality, Sensation], Mapping[str, int]]] = {
                                     "skin_check_ms": 10 * MINUTE_MS},
     (Modality.TENS, Sensation.S2): {"amplitude_ua": 30_000, "phase_charge_nc": 8_000, "density_ua_cm2": 250,
                                     "ratio_ppm": 1_200_000, "therapy_ms": 20 * MINUTE_MS,
-                                    "skin_check_ms": 5 * MINUTE_MS},
+                                    "skin_check_ms": 5 * MINUTE_MS,
+                                    "area_mm2": 5_000, "small_area_mm2": 5_000},
 }  # fmt: skip
 """Ceilings of each sensation class (safety reference 3.3; engineering defaults that a clinician signs off)."""
 

@@ -49,6 +49,7 @@ from safety.facts import (
     probed,
 )
 from safety.messages import (
+    UNKNOWN,
     Asked,
     Booted,
     Committed,
@@ -91,7 +92,7 @@ class Step(NamedTuple):
 
 def fresh(config: Config) -> Station:
     """Make a station that knows nothing yet; Booted tells it what the journal remembers."""
-    return Station(config, "", Phase.OFFLINE, None, None, None, None, None, (), (), QUIET, Count(1, 0))
+    return Station(config, "", Phase.OFFLINE, None, None, None, None, None, (), (), QUIET, Count(1, 0), UNKNOWN)
 
 
 ORDER: Final = {Silence: 0, Tell: 1, Note: 2, Commit: 3, Ask: 4, Arm: 5, Drive: 5, Feed: 5, Probe: 5}
@@ -144,6 +145,8 @@ def differs(before: Station, after: Station) -> bool:
 
 def tick(turn: Turn, event: Tick) -> None:
     """Fifty ms have passed (or more: M25 says so)."""
+    if event.health != turn.station.health:
+        turn.station = turn.station._replace(health=event.health)
     if turn.station.stopping is not None:
         insist(turn)
     if turn.station.phase is Phase.RUNNING:
@@ -203,8 +206,10 @@ def insist(turn: Turn) -> None:
 
 def put(station: Station, session: Session, beat: Beat) -> Station:
     """Put in place the two groups that change at every tick, and share the rest."""
-    config, boot_id, phase, device, _, holder, waiting, stopping, latches, holds, _, tally = station
-    return Station(config, boot_id, phase, device, session, holder, waiting, stopping, latches, holds, beat, tally)
+    config, boot_id, phase, device, _, holder, waiting, stopping, latches, holds, _, tally, health = station
+    return Station(
+        config, boot_id, phase, device, session, holder, waiting, stopping, latches, holds, beat, tally, health
+    )
 
 
 def play_on(turn: Turn, event: Tick) -> None:
@@ -230,7 +235,7 @@ def play_on(turn: Turn, event: Tick) -> None:
         course.since_resume_ms + late_ms,
         *course[4:],
     )
-    session = Session(*session[:7], played, channels)
+    session = Session(*session[:7], played, channels, session.papers, session.trial)
     turn.station = station = put(station, session, Beat(now_ms, *beat[1:]))
     watch = Watch(station, session, session.limits, event.wanted, now_ms, turn.now.wall_ms, late_ms, event.unsynced_ms)
     reasons = [found for judge in monitor.TICK if (found := judge(watch)) is not None]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
+from safety.attestation import Attestation
 from safety.limits import Limits, Modality
 from safety.prescription import Calibration, Prescription
 from safety.times import Times
@@ -31,6 +32,7 @@ class Verb(StrEnum):
     SKIN = "session.skin_check"
     REPORT = "adverse.report"
     CHECK = "impedance.check"
+    ATTEST = "session.attest"
     CAL_BEGIN = "calibration.begin"
     CAL_STEP = "calibration.step"
     CAL_MARK = "calibration.mark"
@@ -74,7 +76,8 @@ class Prepare:
 
     `calibrations` are the newest known of this patient, by channel; each counts where it is newer than the
     prescription's. `pads` are the barcodes of the pads on the patient, by channel. Where it `continues` a treatment
-    that was broken off, `played_ms` is how far that came (0: nothing of it is left).
+    that was broken off, `played_ms` is how far that came (0: nothing of it is left). `attestation` is the latest of
+    this patient.
     """
 
     verb: ClassVar[Verb] = Verb.PREPARE
@@ -85,6 +88,15 @@ class Prepare:
     pads: tuple[tuple[int, tuple[str, ...]], ...] = ()
     continues: bool = False
     played_ms: int = 0
+    attestation: Attestation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attest:
+    """Answer the questions about contraindications, as pairs of item and yes, no or unknown; the sender vouches."""
+
+    verb: ClassVar[Verb] = Verb.ATTEST
+    answers: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +254,7 @@ Wish = (
     | Renew
     | Release
     | Prepare
+    | Attest
     | Present
     | Rate
     | SkinCheck
@@ -408,6 +421,7 @@ class EntryKind(StrEnum):
     CLOSE = "close"
     WISH = "wish"
     CALIBRATION = "calibration"
+    ATTEST = "attest"
 
 
 class Latch(NamedTuple):
@@ -445,6 +459,18 @@ class Asked:
     command: Command
 
 
+class Health(NamedTuple):
+    """How the service itself is: its clock is set, the dose ledger and the journal can be written."""
+
+    clock_synced: bool
+    ledger: bool
+    audit: bool
+
+
+WELL = Health(clock_synced=True, ledger=True, audit=True)
+UNKNOWN = Health(clock_synced=False, ledger=False, audit=False)
+
+
 class Tick(NamedTuple):
     """Fifty ms have passed.
 
@@ -453,6 +479,7 @@ class Tick(NamedTuple):
 
     wanted: Picture
     unsynced_ms: int
+    health: Health
 
 
 @dataclass(frozen=True, slots=True)

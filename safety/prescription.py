@@ -6,6 +6,7 @@ It says shape and bounds; whether it may be given now, here, on this device is w
 from dataclasses import dataclass
 
 from safety.limits import SENSE, LimitError, Modality, Sensation
+from safety.montage import Montage
 from safety.units import ceil_div, is_whole
 from safety.waveform import Train, pulse_i2t, pulse_nc
 
@@ -64,6 +65,8 @@ class Plan:
     `area_mm2` is the smaller pad's area;
     `twin` is the channel of the like pair on the other side (0: none).
     `delay_ms` shifts this channel's place in the cycle (half a cycle: reciprocal stimulation).
+    `montage` says where the two pads sit (None: nobody said, and nothing may flow); `small_pad_reason` is why pads
+    below the usual area are used.
     """
 
     channel: int
@@ -77,6 +80,8 @@ class Plan:
     area_mm2: int
     delay_ms: int = 0
     calibration: Calibration | None = None
+    montage: Montage | None = None
+    small_pad_reason: str = ""
     twin: int = 0
 
     def __post_init__(self) -> None:
@@ -89,6 +94,8 @@ class Plan:
         need("period_us", self.period_us, 1, 60_000_000)
         need("area_mm2", self.area_mm2, 1, 1_000_000)
         need("delay_ms", self.delay_ms, 0, 600_000)
+        if self.montage is not None:
+            need("spacing_mm", self.montage.spacing_mm, 0, 2_000)
         if not self.site or not self.pair:
             raise PrescriptionError("site", "a channel names its body site and its pair of pads")
         if 2 * self.width_us + self.gap_us >= self.period_us:

@@ -6,10 +6,11 @@ A step builds new groups only where something changed and shares the rest.
 from enum import StrEnum
 from typing import NamedTuple
 
+from safety.attestation import Attestation
 from safety.effects import Permit
 from safety.impedance import UNSENSED, Contact
 from safety.limits import Limits
-from safety.messages import Capabilities, Command, Config, Identity, Latch, Status, Threshold
+from safety.messages import Capabilities, Command, Config, Health, Identity, Latch, Status, Threshold
 from safety.prescription import Plan, Prescription, Programme
 from safety.verdict import Reason
 from safety.waveform import OFF, Picture, Train
@@ -159,6 +160,13 @@ class Trial(NamedTuple):
     marks: tuple[Mark, ...]
 
 
+class Papers(NamedTuple):
+    """What must be known before current flows: what somebody vouched for, and that the patient's stop was tried."""
+
+    attestation: Attestation | None
+    stop_tried: bool
+
+
 class Session(NamedTuple):
     """A patient's session under one prescription and one snapshot of limits."""
 
@@ -171,6 +179,7 @@ class Session(NamedTuple):
     care: Care
     course: Course
     channels: tuple[Channel, ...]
+    papers: Papers
     trial: Trial | None = None
 
     @property
@@ -266,6 +275,7 @@ class Station(NamedTuple):
     holds: tuple[Hold, ...]
     beat: Beat
     tally: Count
+    health: Health
 
 
 QUIET = Beat(0, 0, 0, 0, OFF, (), 0)

@@ -149,7 +149,7 @@ class Turn:
                 continue
             scope = LOCK_SCOPE.get(reason.rule, Scope.SESSION) if reason.severity is Severity.LOCK else Scope.SESSION
             clear = clear_class(reason.severity, scope)
-            key = self.montage(reason.channel) if scope is Scope.MONTAGE else ""
+            key = self.key(scope, reason.channel)
             if any((x.scope, x.rule, x.clear, x.key) == (scope, reason.rule, clear, key) for x in self.station.latches):
                 continue
             latch = Latch(self.new_id(), scope, reason.rule, clear, key, self.now.wall_ms)
@@ -157,9 +157,13 @@ class Turn:
             self.note(EntryKind.LATCH, latch)
             self.tell("fault.latched", "none", (reason,), latch=latch.id, clear=clear.value, scope=scope.value)
 
-    def montage(self, number: int) -> str:
-        """Name the patient and site of a channel."""
+    def key(self, scope: Scope, number: int) -> str:
+        """Name whom a lock is for: the patient, or the patient's site of a channel."""
         session = self.station.session
+        if scope is Scope.PATIENT and session is not None:
+            return session.rx.patient
+        if scope is not Scope.MONTAGE:
+            return ""
         sites = [s.plan.site for s in session.settings if s.plan.channel == number] if session else []
         return f"{session.rx.patient}/{sites[0]}" if session and sites else ""
 

@@ -8,6 +8,7 @@ until the journal, and then the device, has answered.
 from typing import Final
 
 from safety import calibrate, care, reprobe
+from safety.attest import attest, treated_as
 from safety.effects import Clearing, Envelope, Opening, Permit
 from safety.limits import CLASS_CAPS, meet
 from safety.messages import (
@@ -26,10 +27,10 @@ from safety.messages import (
 )
 from safety.permits import PROBES, arm_device, permit_request, probe_train, record, rolled, therapy_permit, wait
 from safety.prescription import Dose, Prescription
-from safety.rules import gate, people, pulse, skin, trial, wish
+from safety.rules import gate, papers, people, pulse, skin, trial, wish
 from safety.rules.tick import PULSE, PULSE_TRIAL
 from safety.rules.views import Gate, Lane, Skin
-from safety.state import FRESH, Care, Course, Holder, Phase, Purpose, Session, Setting
+from safety.state import FRESH, Care, Course, Holder, Papers, Phase, Purpose, Session, Setting
 from safety.turn import Turn
 from safety.verdict import MAY_CLEAR, Judge, Reason, Severity
 
@@ -39,11 +40,11 @@ CARING = frozenset({*care.HEED, V.REPORT})
 ALLOWED: Final[dict[Phase, frozenset[Verb]]] = {
     Phase.OFFLINE: EVERYWHERE,
     Phase.IDLE: EVERYWHERE | {V.PREPARE},
-    Phase.PREPARED: EVERYWHERE | CARING | {V.CHECK, V.CAL_BEGIN, V.ARM},
+    Phase.PREPARED: EVERYWHERE | CARING | {V.ATTEST, V.CHECK, V.CAL_BEGIN, V.ARM},
     Phase.CALIBRATING: EVERYWHERE | CARING | {V.CAL_STEP, V.CAL_MARK, V.CAL_END, V.PAUSE},
     Phase.ARMED: EVERYWHERE | CARING | {V.START, V.PAUSE},
     Phase.RUNNING: EVERYWHERE | CARING | {V.ADJUST, V.PAUSE},
-    Phase.PAUSED: EVERYWHERE | CARING | {V.CHECK, V.RESUME},
+    Phase.PAUSED: EVERYWHERE | CARING | {V.ATTEST, V.CHECK, V.RESUME},
     Phase.UNCERTAIN: EVERYWHERE | {V.REPORT},
 }
 """The phase table.
@@ -57,12 +58,15 @@ UNCLAIMED = frozenset({V.CLAIM, V.STOP, V.PAUSE, V.REPORT})
 BUSY_OK = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.STOP, V.PAUSE, V.CLEAR, *CARING})
 """Wishes that are heard while another is on its way; so is an adjustment that lowers."""
 
-WISH_RULES = (wish.g01, wish.g01_rating, wish.g02)
+WISH_RULES = (wish.g01, papers.g01_answers, wish.g01_rating, wish.g02)
 SESSION_RULES = (gate.g23, gate.g27)
-ENERGISE_RULES = (gate.g04, gate.g17, gate.g18, gate.g28, gate.m19_rest, people.m06_resume)
+ENERGISE_RULES = (
+    gate.g04, gate.g17, gate.g18, gate.g28, gate.m19_rest, people.m06_resume, papers.g22, papers.g25,
+)  # fmt: skip
+PAPER_RULES = (papers.g03, papers.g05, papers.g24)
 SKIN_RULES = (skin.g20, skin.m10_back)
 BLIND_RULES = (skin.g29, skin.g21)
-FIT_RULES = (pulse.g23_fit,)
+FIT_RULES = (pulse.g23_fit, papers.g06, papers.g07)
 CALIBRATED_RULES = (trial.g19,)
 PULSE_PREPARED = (trial.g08_window, *PULSE[1:])
 """A session may be prepared whose thresholds are still to be found; what they bind is judged before it is armed."""
@@ -102,15 +106,17 @@ def judged(turn: Turn, command: Command, session: Session | None, *, channel: in
         reasons += turn.ask(SESSION_RULES, g)
     if flows:
         reasons += turn.ask(ENERGISE_RULES, g)
+    if flows and command.verb is not V.PREPARE:
+        reasons += turn.ask(PAPER_RULES, g)
     device = turn.station.device
     if flows and session is not None and device is not None:
         for setting in session.settings:
-            lane, skin = seen(turn, session, setting, device.caps)
+            lane, view = seen(turn, session, setting, device.caps)
             sure = command.verb is not V.PREPARE or trial.is_calibrated(lane)
-            pulse = CALIBRATED_RULES + PULSE if sure else PULSE_PREPARED
-            reasons += turn.ask(FIT_RULES + pulse, lane)
+            rules = CALIBRATED_RULES + PULSE if sure else PULSE_PREPARED
+            reasons += turn.ask(FIT_RULES + rules, lane)
             checked = command.verb in (V.ARM, V.START, V.RESUME)
-            reasons += turn.ask(BLIND_RULES + SKIN_RULES if checked else BLIND_RULES, skin)
+            reasons += turn.ask(BLIND_RULES + SKIN_RULES if checked else BLIND_RULES, view)
     if reasons:
         turn.refuse(command, *reasons)
     return not reasons
@@ -138,12 +144,12 @@ def tried(
     reasons = turn.ask(WISH_RULES + rules, g)
     device = turn.station.device
     if rise_ua is not None:
-        reasons += turn.ask(SESSION_RULES + TRIAL_RULES, g)
+        reasons += turn.ask(SESSION_RULES + TRIAL_RULES + PAPER_RULES, g)
     for setting in session.settings:
         if rise_ua is not None and device is not None and setting.plan.channel == channel:
-            lane, skin = seen(turn, session, setting, device.caps)
+            lane, view = seen(turn, session, setting, device.caps)
             reasons += turn.ask(FIT_RULES + PULSE_TRIAL, lane)
-            reasons += turn.ask(BLIND_RULES + SKIN_RULES if command.verb is V.CAL_BEGIN else BLIND_RULES, skin)
+            reasons += turn.ask(BLIND_RULES + SKIN_RULES if command.verb is V.CAL_BEGIN else BLIND_RULES, view)
     if reasons:
         turn.refuse(command, *reasons)
     return not reasons
@@ -230,6 +236,7 @@ def missing(caps: Capabilities) -> tuple[str, ...]:
 def opened(turn: Turn, rx: Prescription, wish: Prepare) -> Session:
     """Make the session that this prescription would be, with its snapshot of limits."""
     pads = dict(wish.pads)
+    rx = treated_as(rx, wish.attestation)
     site = turn.station.config.limits[rx.programme.modality]
     limits = meet(site, CLASS_CAPS[rx.programme.modality, rx.sensation], dict(rx.limits))
     zeros = (0,) * len(rx.channels)
@@ -245,8 +252,15 @@ def opened(turn: Turn, rx: Prescription, wish: Prepare) -> Session:
             rx.programme.onward_ms(wish.played_ms), 0, 0, 0, (), 0, zeros, zeros, turn.now.wall_ms - turn.now.mono_ms
         ),
         channels=(FRESH,) * len(rx.channels),
+        papers=Papers(wish.attestation, stop_tried=False),
     )
     return calibrate.relying_on(session, wish.calibrations)
+
+
+def attested(turn: Turn, command: Command) -> None:
+    """Let a person vouch for the patient."""
+    if judged(turn, command, turn.station.session):
+        attest(turn, command)
 
 
 def check(turn: Turn, command: Command) -> None:
@@ -331,7 +345,19 @@ def arm(turn: Turn, command: Command) -> None:
     wait(turn, command, Purpose.ARM_PERMIT, permit, entry=entry)
     armed = session._replace(course=session.course._replace(armed_ms=turn.now.mono_ms))
     turn.station = turn.station._replace(session=armed)
-    turn.answer(command, "accepted", permit=permit.id)
+    if chosen := rails(turn, session):
+        turn.answer(command, "accepted", permit=permit.id, rails=chosen)
+    else:
+        turn.answer(command, "accepted", permit=permit.id)
+
+
+def rails(turn: Turn, session: Session) -> str:
+    """Name the voltage in mV that each channel needs, where the device has a choice (G21)."""
+    device = turn.station.device
+    if device is None or not device.caps.rails_mv:
+        return ""
+    views = [seen(turn, session, setting, device.caps)[1] for setting in session.settings]
+    return ", ".join(f"{view.setting.plan.channel}: {skin.rail_mv(view)}" for view in views)
 
 
 def start(turn: Turn, command: Command) -> None:
@@ -456,6 +482,7 @@ OBEY: Final = {
     **dict.fromkeys(care.HEED, heed),
     V.REPORT: care.report,
     V.PREPARE: prepare,
+    V.ATTEST: attested,
     V.CHECK: check,
     V.CAL_BEGIN: calibration_begin,
     V.CAL_STEP: calibration_step,

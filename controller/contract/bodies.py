@@ -8,6 +8,7 @@ from safety.messages import (
     Adjust,
     Adverse,
     ArmSession,
+    Attest,
     CalibrationBegin,
     CalibrationEnd,
     CalibrationMark,
@@ -57,6 +58,7 @@ def _each_once(channels: list[int]) -> list[int]:
 
 
 ChannelNumber = Annotated[int, Field(ge=1, le=8)]
+Question = Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
 Barcode = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 
 
@@ -87,6 +89,12 @@ class PrepareBody(Wire):
     patient_ref: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     pads: Annotated[list[PadsBody], Field(max_length=8)] = Field(default_factory=list)
     continues: bool = False
+
+
+class AttestBody(Wire):
+    """The answers about contraindications, by question; which questions there are is judged later (G01)."""
+
+    answers: Annotated[dict[Question, Literal["yes", "no", "unknown"]], Field(max_length=64)]
 
 
 class CheckBody(Wire):
@@ -149,7 +157,7 @@ class ClearBody(Wire):
     reason: Annotated[str, Field(max_length=200), AfterValidator(_in_words)]
 
 
-CareBody = RateBody | SkinBody | ReportBody
+CareBody = AttestBody | RateBody | SkinBody | ReportBody
 Body = NoBody | PrepareBody | CheckBody | AdjustBody | BeginBody | StepBody | MarkBody | CareBody | ClearBody
 
 _SIMPLE: dict[str, Wish] = {
@@ -162,6 +170,7 @@ _SIMPLE: dict[str, Wish] = {
 WISHES: dict[str, type[Body]] = {
     **dict.fromkeys(_SIMPLE, NoBody),
     Verb.PREPARE: PrepareBody,
+    Verb.ATTEST: AttestBody,
     Verb.CHECK: CheckBody,
     Verb.ADJUST: AdjustBody,
     Verb.CAL_BEGIN: BeginBody,
@@ -197,7 +206,7 @@ def wish_of(verb: str, body: Body) -> Wish:
             return CalibrationStep(body.delta_ua)
         case MarkBody():
             return CalibrationMark(Threshold(body.threshold), body.absent)
-        case RateBody() | SkinBody() | ReportBody():
+        case AttestBody() | RateBody() | SkinBody() | ReportBody():
             return care_of(body)
         case ClearBody():
             return ClearLatch(int(body.latch_id.removeprefix("l-")), body.reason.strip())
@@ -208,6 +217,8 @@ def wish_of(verb: str, body: Body) -> Wish:
 def care_of(body: CareBody) -> Wish:
     """Give what is said of the patient."""
     match body:
+        case AttestBody():
+            return Attest(tuple(body.answers.items()))
         case RateBody():
             return Rate(Rated(body.what), body.score)
         case SkinBody():

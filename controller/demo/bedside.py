@@ -1,12 +1,13 @@
 """A clinician at one device, who knows the service only over MQTT: one session, step by step."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from controller.client import Client, NoAnswerError
 from controller.contract.answers import AnswerMessage, EventMessage
+from safety.attestation import ITEMS
 from safety.prescription import Prescription
 
 from .verdict import End
@@ -19,7 +20,11 @@ CAUSE_S = 1.0
 """How long a refused step waits to hear of a rule that has ended its session (engineering default)."""
 ENDS = {"session.completed": "completed", "session.stopped": "stopped", "session.paused": "paused"}
 
+CALM = {item.id: "no" for item in ITEMS}
+"""The demo's patients have nothing that forbids anything."""
+
 Say = Callable[[str], None]
+Press = Callable[[], Awaitable[object]]
 Found = TypeVar("Found")
 
 
@@ -28,12 +33,16 @@ class SessionError(Exception):
 
 
 class Bedside:
-    """One client at one device; `say` hears what happens, in words for people."""
+    """One client at one device; `say` hears what happens, in words for people.
 
-    def __init__(self, client: Client, device: str, say: Say) -> None:
+    `press` has the patient press the stop and let it go.
+    """
+
+    def __init__(self, client: Client, device: str, say: Say, press: Press) -> None:
         self._client = client
         self._device = device
         self._say = say
+        self._press = press
         self._events: list[EventMessage] = []
         self._news = asyncio.Event()
 
@@ -48,9 +57,13 @@ class Bedside:
 
     async def _open(self, rx: Prescription) -> None:
         await self._ask("session.prepare", "prepared", prescription_id=rx.ref, patient_ref=rx.patient)
+        await self._ask("session.attest", answers=CALM)
+        await self._press()
+        await self._until(lambda: self._end() or self._told({"stop.tried"}))
+        self._say(f"{rx.ref} prepared, nothing forbids it, the patient's stop was tried")
         checked = await self._ask("impedance.check", "prepared")
         ohms = ", ".join(f"{value} ohm" for name, value in checked.details.items() if name.startswith("ohm"))
-        self._say(f"{rx.ref} prepared, electrodes measured: {ohms}")
+        self._say(f"electrodes measured: {ohms}")
         await self._ask("session.arm", "armed")
         await self._ask("session.start", "running")
         self._say("armed, and started from zero")
@@ -63,7 +76,7 @@ class Bedside:
         await self._until(lambda: self._told({"session.closed"}))
         return end
 
-    async def _ask(self, verb: str, phase: str = "", **body: str) -> AnswerMessage:
+    async def _ask(self, verb: str, phase: str = "", **body: object) -> AnswerMessage:
         """Ask for something and wait for the phase that it leads to. Raises SessionError where it is refused."""
         answer = await self._client.ask(self._device, verb, body)
         if answer.status != "succeeded" or answer.code != "OK":

@@ -73,7 +73,7 @@ async def treated(site: Site, principal: str, lane: Lane, show: Show) -> End:
         show.say(f"{lane.name}: {words}")
 
     async with site.client(principal) as client:
-        return await Bedside(client, lane.bed.device, say).treat(lane.rx)
+        return await Bedside(client, lane.bed.device, say, partial(Witness.tries_stop, lane.bed.control)).treat(lane.rx)
 
 
 async def untreated(lane: Lane) -> End:

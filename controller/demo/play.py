@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import sys
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -11,9 +12,10 @@ from rich.console import Console
 from controller import clock
 from controller.prescriptions import instantiate
 
-from .bedside import Bedside, SessionError
+from .bedside import CALM, Bedside, SessionError
 from .processes import Family
 from .site import Site, opened
+from .witness import Witness
 
 SCRIPTED, FREE = "stim-1", "stim-2"
 BACK_DOOR = """\
@@ -38,13 +40,15 @@ async def play(family: Family, folder: Path, console: Console) -> None:
     for line in guide(site, guest):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    press = partial(Witness.tries_stop, site.beds[SCRIPTED].control)
+
     async def scripted_session() -> None:
         def say(words: str) -> None:
             console.print(f"{SCRIPTED}: {words}", markup=False, highlight=False)
 
         try:
             async with site.client("physio-1") as client:
-                await Bedside(client, SCRIPTED, say).treat(ours)
+                await Bedside(client, SCRIPTED, say, press).treat(ours)
         except SessionError as error:
             # Whoever plays may have stopped or claimed it: that is what the demo is there for.
             say(str(error))
@@ -58,6 +62,7 @@ def guide(site: Site, patient: str) -> list[str]:
     """Say what to type next."""
     common = f"--as physio-2 --device {FREE} --config {site.config.name}"
     body = json.dumps({"prescription_id": "neuropathy-tens@1", "patient_ref": patient})
+    vouched = json.dumps({"answers": CALM})
     fault = {"do": "fault.inject", "fault": "snap_off", "channel": 1, "for_ms": 1_000}
     return [
         "",
@@ -72,6 +77,8 @@ def guide(site: Site, patient: str) -> list[str]:
         "In the second, treat a patient:",
         "",
         f"  stimwarden send session.prepare {common} --body '{body}'",
+        f"  stimwarden send session.attest {common} --body '{vouched}'",
+        *(f"  python bench.py {FREE} '{json.dumps({'do': verb})}'" for verb in ("button.press", "button.release")),
         *(f"  stimwarden send {verb} {common}" for verb in ("impedance.check", "session.arm", "session.start")),
         f"  stimwarden watch --as physio-2 --config {site.config.name}",
         "",

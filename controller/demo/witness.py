@@ -43,6 +43,13 @@ class Witness:
     ) -> None:
         self._writer.close()
 
+    @classmethod
+    async def tries_stop(cls, control: Path) -> None:
+        """Let the patient press the stop and let it go. Raises OSError."""
+        async with await cls.open(control) as witness:
+            await witness.ask("button.press")
+            await witness.ask("button.release")
+
     async def ask(self, do: str, **settings: object) -> dict[str, Any]:
         """Ask for one thing. Raises WitnessError where it is refused, EOFError where nobody is there any more."""
         async with self._turn:

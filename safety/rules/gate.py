@@ -97,11 +97,10 @@ def g23(g: Gate) -> Reason | None:
 
 
 def g27(g: Gate) -> Reason | None:
-    """No latch stands for the device, the session, or this patient's site; and no rule holds."""
+    """No latch stands for the device, the session, this patient or this patient's site; and no rule holds."""
+    keys = montage_keys(g.session.rx.patient, g.session) if g.session else ()
     for latch in g.station.latches:
-        if latch.scope is not Scope.MONTAGE or (
-            g.session and latch.key in montage_keys(g.session.rx.patient, g.session)
-        ):
+        if latch.scope not in (Scope.MONTAGE, Scope.PATIENT) or latch.key in keys:
             return Reason("G27", REFUSE, "FLT.LATCHED", 0, latch.id, 0, "latch")
     for hold in g.station.holds:
         return Reason(
@@ -117,8 +116,8 @@ def g27(g: Gate) -> Reason | None:
 
 
 def montage_keys(patient: str, session: Session) -> tuple[str, ...]:
-    """Name each patient-and-site of a session, as a montage latch is keyed."""
-    return tuple(f"{patient}/{setting.plan.site}" for setting in session.settings)
+    """Name a session's patient, and each of the patient's sites, as their latches are keyed."""
+    return (patient, *(f"{patient}/{setting.plan.site}" for setting in session.settings))
 
 
 def g28(g: Gate) -> Reason | None:

@@ -19,6 +19,8 @@ from safety.waveform import (
 
 REFUSE = Severity.REFUSE
 PPM = 1_000_000
+PHASE_SLOPE_NC_US = 28
+"""Charge of a phase that a microsecond of width adds (FDA draft guidance 2010: 20 + 28 t uC, from memory)."""
 
 
 def cap_ua(lane: Lane) -> int:
@@ -74,11 +76,11 @@ def g10(lane: Lane) -> Reason | None:
 
 def g11(lane: Lane) -> Reason | None:
     """Charge of one phase."""
-    if phase_nc(lane.train) <= lane.limits.phase_charge_nc:
+    limits = lane.limits
+    allowed = min(limits.phase_charge_nc, limits.phase_base_nc + PHASE_SLOPE_NC_US * lane.train.width_us)
+    if phase_nc(lane.train) <= allowed:
         return None
-    return Reason(
-        "G11", REFUSE, "LIM.CHARGE", lane.plan.channel, phase_nc(lane.train), lane.limits.phase_charge_nc, "nC"
-    )
+    return Reason("G11", REFUSE, "LIM.CHARGE", lane.plan.channel, phase_nc(lane.train), allowed, "nC")
 
 
 def g12(lane: Lane) -> Reason | None:

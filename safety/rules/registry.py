@@ -21,7 +21,11 @@ class Rule(NamedTuple):
 RULES: tuple[Rule, ...] = (
     Rule("G01", "H08 H28", "", "A wish is made of whole numbers in range and names channels of the session."),
     Rule("G02", "H08 H24 H25 H48", "", "A wish is fresh, not retained, and its sender saw the present state."),
+    Rule("G03", "H22 H24", "", "The sender's role may start, and the start follows arming within a minute."),
     Rule("G04", "H22", "", "The prescription has not expired and its length suits the patient's class."),
+    Rule("G05", "H01 H02 H36 H41 H42 H43 H44", "", "Every contraindication was asked about, and none forbids it."),
+    Rule("G06", "H01 H03 H44", "", "Both pads sit on one limb of one side; heart, neck and head lie apart."),
+    Rule("G07", "H04 H34 H46", "", "Pads are large enough and far enough apart."),
     Rule("G08", "H08 H42", "", "Amplitude within device, site, window, class and calibration."),
     Rule("G09", "H08", "", "Pulse width within bounds."),
     Rule("G10", "H08", "", "Pulse rate within bounds."),
@@ -36,7 +40,10 @@ RULES: tuple[Rule, ...] = (
     Rule("G19", "H05 H45", "", "The thresholds a session relies on were found, with these pads, and not too long ago."),
     Rule("G20", "H07 H46", "impedance", "Three fresh, steady test readings suit the pads."),
     Rule("G21", "H09", "impedance", "The device's voltage reaches the set current with room to spare."),
+    Rule("G22", "H01 H23", "", "Channels together leave no path through the chest and time for each pulse."),
     Rule("G23", "H07 H13 H23 H35 H50", "", "The device is known, of the expected kind, present and stopped."),
+    Rule("G24", "H33 H40", "patient stop", "The patient's stop was pressed and let go in this session."),
+    Rule("G25", "H27 H39", "", "The service's clock is set, and its ledger and journal can be written."),
     Rule("G26", "H21", "", "The first two treatments of a muscle give at most half of what a session may."),
     Rule("G27", "H31 H05", "", "No latch and no hold stands."),
     Rule("G28", "H18 H19", "", "The worst dose of what is left is reserved before it is given, and fits."),
@@ -106,10 +113,11 @@ RULES: tuple[Rule, ...] = (
     Rule("X12", "H40", "", "The service counts its rules before it starts; one that is missing is told."),
 )
 
-PENDING = ("G03", "G05", "G06", "G07", "G22", "G24", "G25")
+PENDING: tuple[str, ...] = ()
 """Rules of the safety reference that are not built yet."""
 
 LOCK_SCOPE: Final = {
+    "G05": Scope.PATIENT,
     "G23": Scope.DEVICE,
     "M01": Scope.DEVICE,
     "M08": Scope.MONTAGE,

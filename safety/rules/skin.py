@@ -46,7 +46,7 @@ def g21(skin: Skin) -> Reason | None:
     if skin.reading is None or not skin.reading.ohms:
         return None
     asked_mv = ceil_div(skin.setting.setpoint_ua * max(skin.reading.ohms), 1000)
-    allowed_mv = skin.caps.compliance_mv * skin.limits.headroom_ppm // PPM
+    allowed_mv = max(skin.caps.rails_mv, default=skin.caps.compliance_mv) * skin.limits.headroom_ppm // PPM
     if asked_mv <= allowed_mv:
         return None
     return Reason("G21", REFUSE, "LIM.HEADROOM", skin.setting.plan.channel, asked_mv, allowed_mv, "mV")
@@ -57,6 +57,19 @@ def is_unseen(setting: Setting, caps: Capabilities, rx: Prescription) -> bool:
     flag_ua = caps.electrode_flag_from_ua
     blind = not caps.numeric_impedance and (flag_ua is None or setting.setpoint_ua < flag_ua)
     return blind and rx.sensation is not Sensation.S0
+
+
+def rail_mv(skin: Skin) -> int:
+    """Give the lowest of the device's voltages that covers this current, or its top one; 0 where it has no choice.
+
+    The lower the rail, the less the hardware can give however wrong the software is (safety reference 5.3).
+    """
+    ohms = skin.reading.ohms if skin.reading is not None else ()
+    if not skin.caps.rails_mv or not ohms:
+        return 0
+    asked_mv = ceil_div(skin.setting.setpoint_ua * max(ohms), 1000)
+    fitting = [rail for rail in skin.caps.rails_mv if asked_mv <= rail * skin.limits.rail_ppm // PPM]
+    return min(fitting, default=max(skin.caps.rails_mv))
 
 
 def g29(skin: Skin) -> Reason | None:

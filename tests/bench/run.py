@@ -25,7 +25,7 @@ from rig import Modality, Programme, Rig, plan, rx
 
 from controller.contract.envelope import read
 from safety import machine
-from safety.messages import Tick
+from safety.messages import WELL, Tick
 
 REPETITIONS = 9
 CALLS = 4_000
@@ -66,7 +66,7 @@ def tick(channels: int) -> Callable[[], object]:
     plans = tuple(plan(channel=n, site=f"site-{n}", ua=10_000) for n in range(1, channels + 1))
     rig = Rig().plateau(rx(*plans, programme=programme))
     rig.mono_ms += 50
-    event, now, station = Tick(rig.wanted(), 0), rig.now, rig.station
+    event, now, station = Tick(rig.wanted(), 0, WELL), rig.now, rig.station
     assert event.wanted == station.beat.picture
     return lambda: machine.step(station, event, now)
 

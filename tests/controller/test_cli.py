@@ -65,6 +65,12 @@ area_mm2 = 2_550
 at = 2026-11-20T09:30:00Z
 motor_ua = 15_000
 maximal_ua = 38_000
+[channel.montage]
+region_a = "thigh"
+side_a = "left"
+region_b = "lower-leg"
+side_b = "left"
+spacing_mm = 40
 [[channel]]
 channel = 2
 site = "right-calf"
@@ -74,7 +80,8 @@ max_ua = 30_000
 width_us = 300
 gap_us = 0
 period_us = 25_000
-area_mm2 = 2_500
+area_mm2 = 900
+small_pad_reason = "a child's hand"
 delay_ms = 5_000
 [limits]
 amplitude_ua = 30_000
@@ -404,7 +411,8 @@ def test_a_prescription_is_shown_in_the_units_of_people() -> None:
         ("window up to", "30 mA", "30 mA"),
         ("pulse", "2 x 300 us, gap 100 us", "2 x 300 us, gap 0 us"),
         ("rate", "35.09 Hz", "40 Hz"),
-        ("smaller pad", "25.50 cm2", "25.00 cm2"),
+        ("smaller pad", "25.50 cm2", "9.00 cm2 (a child's hand)"),
+        ("pads at", "left thigh and left lower-leg, 40 mm apart", "not said"),
         ("delay", "0 s", "5 s"),
         ("calibrated", "2026-11-20T09:30", "no"),
         ("thresholds", "sensory -, motor 15 mA, maximal 38 mA", "none"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from controller import clock
-from controller.demo.bedside import Bedside, SessionError
+from controller.demo.bedside import Bedside, Press, SessionError
 from controller.demo.once import booked
 from controller.demo.processes import family
 from controller.demo.site import Site, opened
@@ -35,15 +36,21 @@ async def site(tmp_path: Path, rx: Prescription) -> AsyncIterator[Site]:
         yield await opened(children, tmp_path, (DEVICE,), (), ("physio-1", "physio-2"), (rx,))
 
 
-async def treated(site: Site, rx: Prescription, said: list[str]) -> End:
+async def treated(site: Site, rx: Prescription, said: list[str], press: Press | None = None) -> End:
+    press = press or partial(Witness.tries_stop, site.beds[DEVICE].control)
     async with site.client("physio-1") as client:
-        return await Bedside(client, DEVICE, said.append).treat(rx)
+        return await Bedside(client, DEVICE, said.append, press).treat(rx)
 
 
 async def test_a_session_runs_to_its_end_and_is_booked(site: Site, rx: Prescription) -> None:
     said: list[str] = []
     assert await treated(site, rx, said) == End("completed", "", "")
-    assert [words.partition(",")[0] for words in said] == ["calf@1 prepared", "armed", "completed"]
+    assert [words.partition(",")[0] for words in said] == [
+        "calf@1 prepared",
+        "electrodes measured: 1552 ohm",
+        "armed",
+        "completed",
+    ]
     async with await Witness.open(site.beds[DEVICE].control) as scope:
         delivered_pc = (await scope.recording(rx.channels[0], rx.programme)).delivered_pc
     ledger_pc = await booked(site.ledger, rx.patient)
@@ -88,9 +95,8 @@ async def test_an_electrode_that_is_off_from_the_beginning_ends_it_there(site: S
 
 async def test_a_step_that_fails_because_a_rule_ended_the_session_names_the_rule(site: Site, rx: Prescription) -> None:
     async with await Witness.open(site.beds[DEVICE].control) as scope:
-        await scope.ask("button.press")
-        with pytest.raises(SessionError, match=r"The session was stopped by rule M23\. The patient pressed"):
-            await treated(site, rx, [])
+        with pytest.raises(SessionError, match=r"The session was stopped by rule M04\. "):
+            await treated(site, rx, [], partial(scope.ask, "line.pull"))
         assert [pulse for pulse in await scope.pulses(1) if pulse.peak_ua > 2_000] == []
 
 

@@ -55,7 +55,8 @@ def test_every_command_that_people_are_told_exists(site: Site) -> None:
     lines = [line.strip() for line in guide(site, "p-1") if line.strip().startswith("stimwarden ")]
     words = [shlex.split(line)[1:] for line in lines]
     assert [each[:2] for each in words] == [
-        ["send", "device.claim"], ["send", "session.prepare"], ["send", "impedance.check"], ["send", "session.arm"],
+        ["send", "device.claim"], ["send", "session.prepare"], ["send", "session.attest"],
+        ["send", "impedance.check"], ["send", "session.arm"],
         ["send", "session.start"], ["watch", "--as"], ["rx", "list"],
     ]  # fmt: skip
     for each in words:

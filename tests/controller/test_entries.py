@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from controller.entries import FORMS, body_json, read_entry
 from controller.words import WordError, dumps, loads
+from safety.attestation import Attestation
 from safety.effects import (
+    AttestationRecord,
     Body,
     CalibrationRecord,
     ChannelRequest,
@@ -99,6 +101,18 @@ BODIES: list[tuple[EntryKind, Body, str]] = [
             '{"calibration":{"area_mm2":2500,"at_wall_ms":7,"maximal_ua":null,"motor_ua":15000,"pair":"a",'
             '"sensory_ua":8000,"width_us":300},"channel":1,"patient":"p-1","principal":"p","session":"s-19",'
             '"site":"calf-l"}'
+        ),
+    ),
+    (
+        EntryKind.ATTEST,
+        AttestationRecord(
+            session="s-19",
+            patient="p-1",
+            attestation=Attestation(at_wall_ms=7, by="dr-2", answers=(("pregnancy", "no"), ("bleeding", "unknown"))),
+        ),
+        (
+            '{"attestation":{"answers":[["pregnancy","no"],["bleeding","unknown"]],"at_wall_ms":7,"by":"dr-2"},'
+            '"patient":"p-1","session":"s-19"}'
         ),
     ),
 ]

@@ -253,6 +253,7 @@ async def test_no_verb_that_is_asked_about_is_posted_written_or_remembered(desk:
         "calibration.begin": {"channel": 1}, "calibration.step": {"delta_ua": 0},
         "calibration.mark": {"threshold": "motor"}, "session.rate": {"what": "effort", "score": 4},
         "session.skin_check": {"ok": True}, "adverse.report": {"kind": "pain"},
+        "session.attest": {"answers": {"pregnancy": "no"}},
     }  # fmt: skip
     posted: list[object] = []
     actor: Actor = desk.actors["dev1"]

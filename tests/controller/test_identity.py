@@ -26,6 +26,7 @@ def test_each_role_may_ask_exactly_this() -> None:
             "session.rate",
             "session.skin_check",
             "adverse.report",
+            "session.attest",
             "impedance.check",
             "calibration.begin",
             "calibration.step",

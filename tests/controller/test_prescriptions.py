@@ -26,6 +26,7 @@ from safety.admit import admit
 from safety.effects import PermitRequest
 from safety.history import History
 from safety.limits import Modality, Sensation
+from safety.montage import Montage, Region, Side
 from safety.prescription import Calibration, Plan, Prescription, Programme
 from safety.state import Phase
 
@@ -57,6 +58,13 @@ CALIBRATION = """[channel.calibration]
 at = 2026-11-20T09:30:00+01:00
 motor_ua = 15_000
 maximal_ua = 38_000
+"""
+MONTAGE = """[channel.montage]
+region_a = "thigh"
+side_a = "left"
+region_b = "lower-leg"
+side_b = "left"
+spacing_mm = 40
 """
 WHOLE = HEAD + PROGRAMME + CHANNEL + CALIBRATION
 SECOND = CHANNEL.replace("channel = 1", "channel = 2").replace("left", "right") + "delay_ms = 5_000\n"
@@ -133,6 +141,21 @@ def test_a_file_becomes_a_prescription(path: Path) -> None:
         digest=rx.digest,
     )
     assert rx.ref == "rx-77@3"
+
+
+@pytest.mark.rule("G06")
+def test_where_the_pads_sit_may_be_said(path: Path) -> None:
+    plan = read(path, WHOLE + MONTAGE).channels[0]
+    assert plan.montage == Montage(Region.THIGH, Side.LEFT, Region.LOWER_LEG, Side.LEFT, 40)
+    assert read(path, WHOLE).channels[0].montage is None
+    assert replace(plan, montage=None) == read(path, WHOLE).channels[0]
+
+
+@pytest.mark.rule("G07")
+def test_the_reason_for_a_small_pad_may_be_said(path: Path) -> None:
+    small = WHOLE.replace("area_mm2 = 2_500", 'area_mm2 = 900\nsmall_pad_reason = "a child\'s hand"')
+    assert read(path, small).channels[0].small_pad_reason == "a child's hand"
+    assert read(path, WHOLE).channels[0].small_pad_reason == ""
 
 
 def test_warm_up_and_cool_down_may_be_said(path: Path) -> None:
@@ -258,6 +281,26 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         WHOLE + "[limits]\nramp_ms = 500.0\n",
         ["FILE: limits.ramp_ms = 500.0: expected a table of limits, whole numbers"],
+    ),
+    (
+        WHOLE + MONTAGE.replace('"thigh"', '"tail"'),
+        [f'FILE: [[channel]] 1: montage.region_a = "tail": expected one of {", ".join(Region)}'],
+    ),
+    (
+        WHOLE + MONTAGE.replace('side_b = "left"', 'side_b = "far"'),
+        ['FILE: [[channel]] 1: montage.side_b = "far": expected one of left, right, middle, the patient\'s own'],
+    ),
+    (
+        WHOLE + MONTAGE.replace("spacing_mm = 40\n", ""),
+        [f"FILE: [[channel]] 1: montage.spacing_mm is missing: {WHOLE_NUMBER}"],
+    ),
+    (
+        WHOLE + MONTAGE.replace("40", "2_001"),
+        [f"FILE: [[channel]] 1: montage.spacing_mm = 2001: {WHOLE_NUMBER} from 0 to 2000"],
+    ),
+    (
+        WHOLE.replace("area_mm2", f'small_pad_reason = "{"x" * 61}"\narea_mm2'),
+        [f'FILE: [[channel]] 1: small_pad_reason = "{"x" * 61}": expected at most 60 characters: why a small pad'],
     ),
     ("id =", ["FILE: is not TOML: Invalid value (at end of document)"]),
 ]  # fmt: skip
@@ -388,6 +431,8 @@ def test_the_muscle_programmes_are_those_of_the_demo(template: str, least_ua: in
     )
     assert (plan.width_us, plan.period_us, plan.area_mm2) == (300, 25_000, 2_500)
     assert plan.ua >= least_ua
+    assert plan.montage is not None
+    assert plan.montage.region_a is plan.montage.region_b
 
 
 def test_the_classes_are_those_of_the_demo() -> None:

@@ -16,7 +16,7 @@ from controller.programme import burst, picture
 from safety.limits import HARD
 from safety.messages import Adjust, Pause, Resume
 from safety.prescription import Plan, Programme
-from safety.state import FRESH, Course, Session, Setting, Trial
+from safety.state import FRESH, Care, Course, Papers, Session, Setting, Trial
 from safety.waveform import OFF, Picture, Train
 
 LONG_AGO = 10**9
@@ -72,8 +72,13 @@ def session(programme: Programme, *plans: Plan) -> Session:
     prescription = rx(*(plans or (plan(),)), programme=programme)
     settled = tuple(Setting(each, each.ua, 0) for each in prescription.channels)
     zeros = (0,) * len(settled)
-    course = Course(0, 0, 0, 0, (), 0, zeros, zeros, 0)
-    return Session("s-1", prescription, HARD[Modality.NMES], settled, (), None, course, (FRESH,) * len(settled))
+    course, care, papers = (
+        Course(0, 0, 0, 0, (), 0, zeros, zeros, 0),
+        Care(0, 0, 0, 0, 0),
+        Papers(None, stop_tried=False),
+    )
+    channels = (FRESH,) * len(settled)
+    return Session("s-1", prescription, HARD[Modality.NMES], settled, (), None, care, course, channels, papers)
 
 
 def heights(of: Session, played_ms: int, resumed_ms: int = LONG_AGO) -> dict[int, int]:

@@ -32,7 +32,7 @@ from controller.recorder import (
 from controller.words import WordError, form, loads
 from safety.effects import Drive, Effect, Feed, Grant, Silence
 from safety.limits import Modality, Sensation
-from safety.messages import DeviceDown, DeviceState, Event, Heard, Now, PatientStop, Sample, Status, Tick
+from safety.messages import WELL, DeviceDown, DeviceState, Event, Heard, Now, PatientStop, Sample, Status, Tick
 from safety.prescription import Calibration, Plan, Prescription, Programme
 from safety.waveform import OFF, Picture, Train
 
@@ -80,7 +80,7 @@ def at(ms: int) -> Now:
 
 
 def tick(number: int) -> Moment:
-    return Moment(at(number), Tick(Picture((TRAIN,)), number), (Feed(Grant(9, number, number + 200)),))
+    return Moment(at(number), Tick(Picture((TRAIN,)), number, WELL), (Feed(Grant(9, number, number + 200)),))
 
 
 # Every word
@@ -228,7 +228,7 @@ async def test_a_tape_ends_at_its_largest_size(bench: Bench, monkeypatch: pytest
 
 
 async def test_a_word_without_a_form_is_counted_and_told_once(bench: Bench) -> None:
-    spoilt: Any = Tick(OFF, 1.5)  # type: ignore[arg-type]
+    spoilt: Any = Tick(OFF, 1.5, WELL)  # type: ignore[arg-type]
     tape = bench.recorder.begin("dev1", "s-1")
     tape.write(*tick(1))
     for _ in range(3):

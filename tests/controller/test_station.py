@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 from rig import Modality
 
+from controller import clock, perform
 from controller import station as module
 from controller.devices.native import open_native
 from controller.recorder import Begin, End, Line, Moment, read_tape
 from safety import machine
-from safety.effects import Clearing, Effect, Entry, Event
+from safety.effects import Clearing, Effect, Entry, Event, Note
 from safety.history import AdverseLock
 from safety.messages import (
+    WELL,
     Adjust,
     ArmSession,
     Asked,
@@ -73,9 +75,9 @@ async def test_a_whole_session(ward: Ward) -> None:
     assert 0.95 * planned_nc <= delivered_nc <= charged_nc <= 1.05 * delivered_nc
     assert charged_nc <= reserved_nc
     assert (evidence, max(trace.first_ua for trace in ward.pulses())) == ("readback", 20_000)
-    assert [kind for kind, _ in ward.kinds()] == ["open", "permit", "permit", "wish", "settle", "close"]
+    assert [kind for kind, _ in ward.kinds()] == ["open", "attest", "permit", "permit", "wish", "settle", "close"]
     assert [said.kind for said in ward.said if isinstance(said, Event)] == [
-        "device.online", "session.prepared", "impedance.measured", "session.armed", "session.started",
+        "device.online", "session.prepared", "stop.tried", "impedance.measured", "session.armed", "session.started",
         "session.completed", "stop.confirmed", "session.closed",
     ]  # fmt: skip
     lines = list(read_tape(ward.folder / "tapes" / f"{session}.ndjson"))
@@ -154,8 +156,7 @@ async def test_a_stop_is_on_the_line_when_post_returns(ward: Ward) -> None:
 
 @pytest.mark.hazard("H31")
 async def test_while_the_journal_is_held_nothing_energising_is_sent(ward: Ward) -> None:
-    rx = therapy()
-    await ward.must(Claim(), Prepare(rx, rx.ref, rx.patient))
+    await ward.vouched()
     blocker = held(ward.folder / "journal.db")
     check = ward.begin(Check(()))
     await asyncio.sleep(1)
@@ -346,6 +347,38 @@ async def test_a_tick_says_how_old_the_oldest_unwritten_entry_is(ward: Ward, mon
     await until(lambda: unsynced[-1] > 300)
     blocker.close()
     await until(lambda: unsynced[-1] == 0)
+
+
+@pytest.mark.rule("G25")
+@pytest.mark.hazard("H39")
+async def test_a_tick_says_that_the_journal_or_the_ledger_cannot_be_written(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perform, "RETRY_S", 0.05)
+    await until(lambda: ward.actor.station.health == WELL)
+    monkeypatch.setattr(module, "UNSYNCED_MS", 100)
+    blocker = held(ward.folder / "journal.db")
+    await ward.ask(Claim())
+    rx = therapy()
+    ward.begin(Prepare(rx, rx.ref, rx.patient))
+    await until(lambda: ward.actor.station.health == WELL._replace(audit=False))
+    blocker.close()
+    await until(lambda: ward.actor.station.health == WELL)
+    away = ward.folder / "away.db"
+    (ward.folder / "ledger.db").rename(away)
+    lock = Latch(9, Scope.MONTAGE, "M08", Clear.ACK_QUALIFIED, "p-1/calf-l", 0)
+    ward.actor._performer.perform((Note(Entry(900, EntryKind.LATCH, lock)),), clock.now())
+    await until(lambda: ward.actor.station.health == WELL._replace(ledger=False))
+    away.rename(ward.folder / "ledger.db")
+    await until(lambda: ward.actor.station.health == WELL)
+
+
+@pytest.mark.rule("G25")
+@pytest.mark.hazard("H27")
+async def test_a_tick_says_that_the_clock_is_not_right(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    await until(lambda: ward.actor.station.health == WELL)
+    monkeypatch.setattr(module, "is_right", lambda moment, *, bench: (moment.wall_ms < 0, bench) == (False, False))
+    await until(lambda: ward.actor.station.health == WELL._replace(clock_synced=False))
 
 
 # The end, and the next beginning

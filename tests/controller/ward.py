@@ -36,11 +36,13 @@ from hil.emulate import Emulator
 from hil.scope import Trace
 from hil.wire import Pty
 from safety.admit import admit
+from safety.attestation import ITEMS
 from safety.effects import Answer, Event
 from safety.limits import Limits, Modality, Sensation
 from safety.messages import (
     ArmSession,
     Asked,
+    Attest,
     Check,
     Claim,
     Command,
@@ -53,6 +55,7 @@ from safety.messages import (
     Start,
     Wish,
 )
+from safety.montage import Montage, Region, Side
 from safety.prescription import Calibration, Plan, Prescription, Programme
 from safety.state import Phase, Station
 from safety.times import Times
@@ -70,6 +73,8 @@ PATIENT = {
 CONTINUOUS = Programme(
     modality=Modality.TENS, ramp_up_ms=1_000, on_ms=58_000, ramp_down_ms=1_000, off_ms=0, therapy_ms=60_000
 )
+WELL_ANSWERED = tuple((item.id, "no") for item in ITEMS)
+"""What somebody answers for a patient in whom nothing forbids anything."""
 THERAPY_UA = 2_000
 """A test pulse is at most this."""
 
@@ -109,7 +114,7 @@ def therapy(programme: Programme = CONTINUOUS, **changes: object) -> Prescriptio
     )
     plan = Plan(
         channel=1, site="left-thigh", pair="a", ua=20_000, max_ua=30_000, width_us=300, gap_us=100, period_us=25_000,
-        area_mm2=2_500, calibration=felt,
+        area_mm2=2_500, calibration=felt, montage=Montage(Region.THIGH, Side.LEFT, Region.THIGH, Side.LEFT, 80),
     )  # fmt: skip
     usual = {
         "id": "rx-1", "version": 1, "patient": "p-1", "sensation": Sensation.S0, "channels": (plan,),
@@ -260,9 +265,17 @@ class Ward:
         await until(lambda: self.actor.station.phase in phases)
 
     async def prepared(self, rx: Prescription | None = None) -> None:
-        """Claim, prepare and check."""
+        """Claim, prepare, vouch for the patient, try the patient's stop, and check."""
+        await self.vouched(rx)
+        await self.must(Check(()))
+
+    async def vouched(self, rx: Prescription | None = None) -> None:
+        """Claim, prepare, vouch for the patient, and let the patient press the device's stop and let it go."""
         rx = rx or therapy()
-        await self.must(Claim(), Prepare(rx, rx.ref, rx.patient), Check(()))
+        await self.must(Claim(), Prepare(rx, rx.ref, rx.patient), Attest(WELL_ANSWERED))
+        self.bench.model.press(boottime_us())
+        self.bench.model.release()
+        await until(lambda: (session := self.actor.station.session) is not None and session.papers.stop_tried)
 
     async def running(self, rx: Prescription | None = None) -> None:
         """Bring it to where the scope sees current."""

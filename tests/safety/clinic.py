@@ -35,6 +35,7 @@ from safety.messages import (
     Probed,
     Tick,
 )
+from safety.montage import Montage, Region, Side
 from safety.state import Station
 from safety.verdict import Clear, Scope
 
@@ -46,8 +47,17 @@ MAY = {
     Clear.ACK_QUALIFIED: {"prescriber"},
     Clear.MAINTENANCE: {"biomed"},
 }
+CALF_PADS = Montage(Region.LOWER_LEG, Side.RIGHT, Region.LOWER_LEG, Side.RIGHT, 40)
 CALF = plan(
-    channel=3, site="right-calf", pair="b", ua=12_300, max_ua=18_000, width_us=210, period_us=30_310, delay_ms=500
+    channel=3,
+    site="right-calf",
+    montage=CALF_PADS,
+    pair="b",
+    ua=12_300,
+    max_ua=18_000,
+    width_us=210,
+    period_us=30_310,
+    delay_ms=500,
 )
 NMES = rx(plan(), CALF)
 TENS = rx(
@@ -162,7 +172,8 @@ class Clinic(Rig):
         if stops or opens:
             assert effects[0] == Silence(cut=False)
             assert (after.beat.picture, after.waiting) == (OFF, None)
-            assert after.phase in {Phase.UNCERTAIN, Phase.IDLE, Phase.OFFLINE}
+            tried = isinstance(event, PatientStop) and before.phase is Phase.PREPARED and before.waiting is None
+            assert after.phase in ({Phase.PREPARED} if tried else {Phase.UNCERTAIN, Phase.IDLE, Phase.OFFLINE})
         if isinstance(event, Tick) and before.phase is after.phase is Phase.RUNNING and not before.beat.unanswered:
             assert after.beat.picture == event.wanted
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from safety.attestation import ITEMS, Attestation
 from safety.effects import (
     Arm,
     Drive,
@@ -21,6 +22,7 @@ from safety.messages import (
     Sample,
     Status,
 )
+from safety.montage import Montage, Region, Side
 from safety.prescription import Calibration, Dose, Plan, Prescription, Programme
 from safety.times import NATIVE
 from safety.waveform import Train
@@ -31,6 +33,12 @@ MONO_MS = 1_000_000
 SHIPPED_NMES: dict[str, int] = {
     "command_age_ms": 3_000,
     "clock_skew_ms": 2_000,
+    "attest_age_ms": 86_400_000,
+    "area_mm2": 1_600,
+    "small_area_mm2": 900,
+    "spacing_mm": 25,
+    "channels_at_once": 2,
+    "pulse_share_ppm": 800_000,
     "arm_to_start_ms": 60_000,
     "amplitude_ua": 80_000,
     "uncalibrated_ua": 60_000,
@@ -39,6 +47,7 @@ SHIPPED_NMES: dict[str, int] = {
     "period_min_us": 12_500,
     "period_max_us": 1_000_000,
     "phase_charge_nc": 30_000,
+    "phase_base_nc": 50_000,
     "rms_ua": 20_000,
     "density_ua_cm2": 1_000,
     "power_uw_cm2": 50_000,
@@ -57,6 +66,7 @@ SHIPPED_NMES: dict[str, int] = {
     "check_high_ohm": 3_000,
     "check_spread_ppm": 200_000,
     "check_age_ms": 120_000,
+    "rail_ppm": 600_000,
     "headroom_ppm": 800_000,
     "dose_share_ppm": 950_000,
     "silence_hold_ms": 300,
@@ -122,6 +132,9 @@ SHIPPED_TENS: dict[str, int] = SHIPPED_NMES | {
     "treatments_week_short": 14,
 }
 
+THIGH = Montage(Region.THIGH, Side.LEFT, Region.THIGH, Side.LEFT, 80)
+VOUCHED = Attestation(at_wall_ms=WALL_MS - 1_000, by="physio-1", answers=tuple((item.id, "no") for item in ITEMS))
+
 CAPS = Capabilities(
     channels=8,
     max_ua=100_000,
@@ -177,6 +190,7 @@ def plan(**changes: object) -> Plan:
         "gap_us": 100,
         "period_us": 25_000,
         "area_mm2": 2_500,
+        "montage": THIGH,
         "calibration": Calibration(
             at_wall_ms=WALL_MS - 1000,
             pair="a",
@@ -268,6 +282,7 @@ class IdealDevice:
     charge_nc: dict[int, int] = field(default_factory=dict)
     total_nc: dict[int, int] = field(default_factory=dict)
     given: set[int] = field(default_factory=set)
+    presses: int = 0
     ohm: dict[int, int] = field(default_factory=dict)
     changes: dict[str, object] = field(default_factory=dict)
     sample_changes: dict[int, dict[str, object]] = field(default_factory=dict)
@@ -309,7 +324,16 @@ class IdealDevice:
     def status(self, uptime_ms: int) -> Status:
         """Say how it is."""
         status = Status(
-            self.identity.boot, uptime_ms, self.frames, self.state, 0, False, 0, 12_000, self.permit, self.grant
+            self.identity.boot,
+            uptime_ms,
+            self.frames,
+            self.state,
+            0,
+            False,
+            self.presses,
+            12_000,
+            self.permit,
+            self.grant,
         )
         return status._replace(**self.changes)  # type: ignore[arg-type]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import partial
 
 from parts import (
     CAPS,
@@ -16,6 +17,8 @@ from parts import (
     MONO_MS,
     SHIPPED_NMES,
     SHIPPED_TENS,
+    THIGH,
+    VOUCHED,
     WALL_MS,
     IdealDevice,
     config,
@@ -25,7 +28,7 @@ from parts import (
     rx,
 )
 
-from safety import machine
+from safety import machine, messages
 from safety.admit import admit
 from safety.effects import (
     Answer,
@@ -46,9 +49,11 @@ from safety.effects import (
 from safety.history import History
 from safety.limits import HARD, Limits, Modality, Sensation, meet
 from safety.messages import (
+    WELL,
     Adjust,
     ArmSession,
     Asked,
+    Attest,
     Booted,
     CalibrationBegin,
     Check,
@@ -63,7 +68,6 @@ from safety.messages import (
     Heard,
     Now,
     Pause,
-    Prepare,
     Present,
     Probed,
     Rate,
@@ -82,6 +86,9 @@ from safety.state import Phase, Session, Station, Trial
 from safety.verdict import Reason
 from safety.waveform import OFF, Picture, Train
 
+Prepare = partial(messages.Prepare, attestation=VOUCHED)
+"""Prepare a patient for whom somebody has vouched lately."""
+
 
 class Rig:
     """The heart on the bench."""
@@ -89,7 +96,8 @@ class Rig:
     def __init__(self, cfg: Config | None = None, device: IdealDevice | None = None) -> None:
         self.config = cfg or config()
         self.device = device or IdealDevice()
-        self.station: Station = machine.fresh(self.config)
+        self.station: Station = machine.fresh(self.config)._replace(health=WELL)
+        self.trying = True
         self.mono_ms, self.wall_ms = MONO_MS, WALL_MS
         self.said: list[Answer | Event] = []
         self.log: list[Effect] = []
@@ -203,7 +211,7 @@ class Rig:
             holder = self.station.holder
             if renew and holder and holder.expires_ms - self.mono_ms < 1_000:
                 self.station = self.station._replace(holder=holder._replace(expires_ms=self.mono_ms + 5_000))
-            self.give(Tick(self.wanted(), 0))
+            self.give(Tick(self.wanted(), 0, WELL))
 
     def command(self, wish: object, **changes: object) -> Command:
         """Make a fresh command of the present state."""
@@ -226,7 +234,15 @@ class Rig:
         """Ask for something and give the last answer to it."""
         command = self.command(wish, **changes)
         self.give(Asked(command))
-        return self.answer(command.id)
+        answer = self.answer(command.id)
+        if self.trying and command.verb is Verb.PREPARE and answer.status == "succeeded" and self.answering:
+            self.try_stop()
+        return answer
+
+    def try_stop(self) -> None:
+        """Let the patient press the stop and let it go."""
+        self.device.presses += 1
+        self.hear()
 
     def answer(self, command_id: str) -> Answer:
         """Give the last answer to a command."""
@@ -366,9 +382,13 @@ __all__ = [
     "OFF",
     "SHIPPED_NMES",
     "SHIPPED_TENS",
+    "THIGH",
+    "VOUCHED",
     "WALL_MS",
+    "WELL",
     "Adjust",
     "ArmSession",
+    "Attest",
     "Calibration",
     "CalibrationBegin",
     "Check",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from rig import OFF, Adjust, Phase, Picture, Release, Rig, Sensation, Train, only, replace, standing
+from rig import OFF, WELL, Adjust, Phase, Picture, Release, Rig, Sensation, Train, only, replace, standing
 
 from safety.effects import Arm, Drive, Effect, Event, Feed, Probe, Silence, Tell
 from safety.messages import DeviceState, Flaw, Garbled, Tick
@@ -75,7 +75,7 @@ def proposes(ua: int) -> Cause:
 
     def cause(rig: Rig) -> None:
         rig.mono_ms += 50
-        rig.give(Tick(picture, 0))
+        rig.give(Tick(picture, 0, WELL))
 
     return cause
 
@@ -183,7 +183,7 @@ def sets_the_clock(ms: int) -> Cause:
 def unsynced(ms: int) -> Cause:
     def cause(rig: Rig) -> None:
         rig.mono_ms, rig.wall_ms = rig.mono_ms + 50, rig.wall_ms + 50
-        rig.give(Tick(rig.wanted(), ms))
+        rig.give(Tick(rig.wanted(), ms, WELL))
 
     return cause
 
@@ -255,7 +255,7 @@ RUNNING = [
     Case("m12", dries, reason("M12", HOLD, "IMP.DRIFT", 1, 1_212, 1_211, "ohm")),
     Case("m30", says(uptime_ms=5), reason("M30", STOP, "DEV.RESET", 0, 5, 1_002_200, "ms")),
     Case("m23_button", says(button=True), reason("M23", STOP, "SES.PATIENT_STOP")),
-    Case("m23_button", says(presses=1), reason("M23", STOP, "SES.PATIENT_STOP")),
+    Case("m23_button", says(presses=2), reason("M23", STOP, "SES.PATIENT_STOP")),
     Case("m04_stopped", says(state=DeviceState.STOPPED), reason("M04", STOP, "DEV.WATCHDOG", 0, 0, 0, "fault bits")),
     Case("m28", says(supply_mv=10_799), reason("M28", PAUSE, "DEV.SUPPLY", 0, 10_799, 10_800, "mV")),
     Case("m28", says(supply_mv=9_719), reason("M28", STOP, "DEV.SUPPLY", 0, 9_719, 10_800, "mV")),
@@ -401,7 +401,7 @@ STILL = [
         reason("M04", STOP, "DEV.WATCHDOG", 0, 1, 0, "fault bits"),
         Phase.UNCERTAIN,
     ),
-    Still(Phase.ARMED, "m23_button", says(presses=1), reason("M23", STOP, "SES.PATIENT_STOP"), Phase.UNCERTAIN),
+    Still(Phase.ARMED, "m23_button", says(presses=2), reason("M23", STOP, "SES.PATIENT_STOP"), Phase.UNCERTAIN),
     Still(
         Phase.ARMED, "m28", says(supply_mv=13_201), reason("M28", PAUSE, "DEV.SUPPLY", 0, 13_201, 13_200, "mV"),
         Phase.PAUSED,
@@ -429,9 +429,6 @@ STILL = [
     Still(
         Phase.PREPARED, "m30", says(uptime_ms=5), reason("M30", STOP, "DEV.RESET", 0, 5, 1_000_000, "ms"),
         Phase.UNCERTAIN,
-    ),
-    Still(
-        Phase.PREPARED, "m23_button", says(button=True), reason("M23", STOP, "SES.PATIENT_STOP"), Phase.UNCERTAIN
     ),
     Still(
         Phase.PREPARED, "m28", says(supply_mv=10_799), reason("M28", PAUSE, "DEV.SUPPLY", 0, 10_799, 10_800, "mV"),

@@ -6,6 +6,7 @@ import pytest
 from button import at_level, find, flowing_ua, hold, level_ua, rest, trial_of, whole
 from rig import (
     OFF,
+    WELL,
     ArmSession,
     Calibration,
     CalibrationBegin,
@@ -79,7 +80,7 @@ def test_a_calibration_begins_with_a_permit_of_its_own_and_then_an_armed_device(
 
 @pytest.mark.parametrize(("sensation", "cap_ua"), CAPS_UA.items())
 def test_the_device_is_armed_to_the_cap_of_the_class_and_no_further(sensation: str, cap_ua: int):
-    rig = Rig().calibrating(rx(plan(ua=15_000), sensation=Sensation(sensation)))
+    rig = Rig().calibrating(rx(plan(ua=15_000, area_mm2=5_000), sensation=Sensation(sensation)))
     arm = [effect for effect in rig.log if isinstance(effect, Arm)][-1]
     assert [envelope.max_ua for envelope in arm.envelopes] == [cap_ua]
 
@@ -197,7 +198,7 @@ def test_whatever_the_programme_proposes_nothing_flows_without_the_button():
     rig = Rig().calibrating()
     rig.mono_ms += 50
     rig.wall_ms += 50
-    rig.give(Tick(Picture((Train(1, 100, 300, 100, 25_000),)), 0))
+    rig.give(Tick(Picture((Train(1, 100, 300, 100, 25_000),)), 0, WELL))
     assert (rig.station.beat.picture, rig.latched()) == (OFF, [])
 
 
@@ -211,7 +212,7 @@ def test_a_burst_on_another_channel_or_of_another_shape_is_our_own_mistake(train
     rig.must(CalibrationStep(0))
     rig.mono_ms += 50
     rig.wall_ms += 50
-    rig.give(Tick(Picture((train,)), 0))
+    rig.give(Tick(Picture((train,)), 0, WELL))
     assert rig.latched() == ["M02"]
     assert isinstance(rig.last[0], Silence) or Silence(cut=False) in rig.log[-12:]
 
@@ -222,7 +223,7 @@ def test_a_burst_above_its_line_is_stopped():
     rig.must(CalibrationStep(0))
     rig.mono_ms += 50
     rig.wall_ms += 50
-    rig.give(Tick(Picture((plan().train(700),)), 0))
+    rig.give(Tick(Picture((plan().train(700),)), 0, WELL))
     assert rig.latched() == ["M03"]
 
 
@@ -418,7 +419,7 @@ def test_every_way_down_is_zero_in_the_same_step(way: str):
     if way == "stop":
         rig.must(Stop())
     elif way == "button":
-        rig.device.changes["presses"] = 1
+        rig.device.changes["presses"] = 2
         rig.hear()
     elif way == "pause":
         rig.must(Pause(), principal="patient-1")
@@ -567,7 +568,7 @@ def test_without_a_calibration_nothing_of_it_happens(phase: Phase):
     calibrate.lower(turn, command, session, -1)
     calibrate.mark(turn, command, session, CalibrationMark(SENSORY, absent=True))
     calibrate.end(turn, command, session)
-    assert calibrate.burst(turn, Tick(OFF, 0), 50) is None
+    assert calibrate.burst(turn, Tick(OFF, 0, WELL), 50) is None
     assert (turn.effects, turn.station) == ([], rig.station)
 
 

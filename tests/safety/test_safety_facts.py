@@ -7,6 +7,7 @@ from rig import (
     MONO_MS,
     OFF,
     WALL_MS,
+    WELL,
     Adjust,
     ArmSession,
     Check,
@@ -107,7 +108,7 @@ def test_a_crash_in_a_session_stays_stopped_and_counts_as_delivered() -> None:
 @pytest.mark.hazard("H31")
 def test_after_a_crash_nothing_starts_until_somebody_has_acknowledged() -> None:
     rig = Rig()
-    rig.station = machine.fresh(rig.config)
+    rig.station = machine.fresh(rig.config)._replace(health=WELL)
     rig.give(Booted("b1", "s-b0-1", 3, (), 40))
     rig.up()
     rig.must(Claim())
@@ -407,10 +408,10 @@ def test_after_a_clock_was_set_a_session_goes_on_by_the_new_time() -> None:
 def test_what_cannot_be_recorded_ends(phase: Phase) -> None:
     rig = standing(phase)
     rig.mono_ms, rig.wall_ms = rig.mono_ms + 50, rig.wall_ms + 50
-    assert rig.give(Tick(rig.wanted(), 500)) is not None
+    assert rig.give(Tick(rig.wanted(), 500, WELL)) is not None
     assert rig.phase is phase
     rig.mono_ms, rig.wall_ms = rig.mono_ms + 50, rig.wall_ms + 50
-    assert rig.give(Tick(rig.wanted(), 501))[0] == Silence(cut=False)
+    assert rig.give(Tick(rig.wanted(), 501, WELL))[0] == Silence(cut=False)
     assert rig.latched() == ["M32"]
 
 

@@ -427,10 +427,38 @@ def test_a_damaged_answer_leaves_a_running_picture_in_doubt(phase: Phase, left: 
     assert rig.station.beat.unanswered == (grant if left is None else left)
 
 
+@pytest.mark.rule("G24")
+@pytest.mark.hazard("H33")
+@pytest.mark.parametrize("by_device", [True, False])
+def test_where_nothing_flows_a_press_of_the_stop_is_its_trial(by_device: bool) -> None:
+    rig = Rig()
+    rig.trying = False
+    rig.prepared()
+    assert rig.codes(ArmSession()) == ["G24"]
+    for _ in range(2):
+        if by_device:
+            rig.try_stop()
+        else:
+            assert rig.give(PatientStop())[0] == Silence(cut=False)
+    assert (rig.phase, rig.latched(), len(rig.events("stop.tried"))) == (Phase.PREPARED, [], 1)
+    rig.must(ArmSession())
+
+
+@pytest.mark.rule("M23")
+@pytest.mark.hazard("H33")
+@pytest.mark.parametrize("by_device", [True, False])
+def test_a_press_while_a_test_pulse_is_on_its_way_stops(by_device: bool) -> None:
+    rig = on_the_way(Phase.PREPARED, Check(()))
+    rig.answering = True
+    rig.try_stop() if by_device else rig.give(PatientStop())
+    assert rig.latched() == ["M23"]
+    assert (rig.phase, rig.station.session) == (Phase.IDLE, None)
+
+
 @pytest.mark.rule("M23")
 @pytest.mark.hazard("H33")
 @pytest.mark.hazard("H41")
-@pytest.mark.parametrize("phase", REACHED)
+@pytest.mark.parametrize("phase", [phase for phase in REACHED if phase is not Phase.PREPARED])
 def test_the_patient_stops_everything_at_once_in_every_phase(phase: Phase) -> None:
     rig = standing(phase)
     was_open = rig.station.session is not None

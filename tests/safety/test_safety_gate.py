@@ -483,7 +483,7 @@ def test_g27_a_holding_rule_refuses_with_its_own_words():
 @pytest.mark.rule("G27")
 def test_a_montage_is_a_patient_and_a_site():
     rig = Rig().prepared(rx(plan(), plan(channel=2, site="right-calf"), patient="p-9"))
-    assert gate.montage_keys("p-9", rig.station.session) == ("p-9/left-quadriceps", "p-9/right-calf")  # type: ignore[arg-type]
+    assert gate.montage_keys("p-9", rig.station.session) == ("p-9", "p-9/left-quadriceps", "p-9/right-calf")  # type: ignore[arg-type]
 
 
 # G28 and the rest after a fatigue pause

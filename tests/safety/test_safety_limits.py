@@ -38,12 +38,16 @@ SHIPPED = {Modality.NMES: SHIPPED_NMES, Modality.TENS: SHIPPED_TENS}
 CEILINGS = {
     "command_age_ms": 10_000,
     "clock_skew_ms": 2_000,
+    "attest_age_ms": 604_800_000,
+    "channels_at_once": 8,
+    "pulse_share_ppm": 1_000_000,
     "arm_to_start_ms": 120_000,
     "amplitude_ua": 100_000,
     "uncalibrated_ua": 60_000,
     "width_us": 500,
     "period_max_us": 1_000_000,
     "phase_charge_nc": 50_000,
+    "phase_base_nc": 50_000,
     "rms_ua": 50_000,
     "density_ua_cm2": 2_000,
     "power_uw_cm2": 250_000,
@@ -59,6 +63,7 @@ CEILINGS = {
     "check_high_ohm": 6_000,
     "check_spread_ppm": 200_000,
     "check_age_ms": 600_000,
+    "rail_ppm": 950_000,
     "headroom_ppm": 950_000,
     "dose_share_ppm": 950_000,
     "silence_hold_ms": 300,
@@ -107,6 +112,9 @@ CEILINGS = {
 FLOORS = {
     "width_min_us": 50,
     "period_min_us": 8_334,
+    "area_mm2": 500,
+    "small_area_mm2": 500,
+    "spacing_mm": 20,
     "rest_ratio_ppm": 1_000_000,
     "ramp_ms": 500,
     "check_low_ohm": 150,
@@ -128,7 +136,7 @@ CLASSES = {
 }
 """Amplitude, phase charge, density, impedance ratio, session length of safety reference 3.3."""
 
-CANONICAL_SHA256 = "ba3125fed6039a27fc07e5b1b153c69cdd5af6c15eccdc6ac2096aeea364a9a2"
+CANONICAL_SHA256 = "cf2c7be70b3b0df761fedcf2a7336bca6e50f1b3ee6f4231e36a279bc2169199"
 
 
 # The compiled tables
@@ -157,9 +165,11 @@ def test_each_limit_binds_on_its_own_side():
 @pytest.mark.hazard("H05")
 def test_the_classes_are_those_of_the_safety_reference():
     names = ("amplitude_ua", "phase_charge_nc", "density_ua_cm2", "ratio_ppm", "therapy_ms")
+    large = {"area_mm2": 5_000, "small_area_mm2": 5_000}
     looks = {"S0": {}, "S1": {"skin_check_ms": 600_000}, "S2": {"skin_check_ms": 300_000}}
     assert {(m.value, s.value): dict(caps) for (m, s), caps in CLASS_CAPS.items()} == {
-        key: dict(zip(names, row, strict=True)) | looks[key[1]] for key, row in CLASSES.items()
+        key: dict(zip(names, row, strict=True)) | looks[key[1]] | (large if key[1] == "S2" else {})
+        for key, row in CLASSES.items()
     }
 
 
@@ -174,7 +184,7 @@ def test_every_limit_names_its_rule_and_its_source():
 @pytest.mark.hazard("H29")
 def test_the_canonical_text_is_pinned():
     lines = canonical().splitlines()
-    assert len(lines) == 2 * len(NAMES) + 6 * 5 + 4
+    assert len(lines) == 2 * len(NAMES) + 6 * 5 + 4 + 2 * 2
     assert "nmes amplitude_ua at most 100000" in lines
     assert "tens ramp_ms at least 500" in lines
     assert "tens S2 phase_charge_nc 8000" in lines

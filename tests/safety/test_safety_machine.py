@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from rig import (
     OFF,
+    WELL,
     Adjust,
     ArmSession,
     Check,
@@ -30,6 +31,7 @@ from rig import (
 from safety import machine
 from safety.effects import Answer, Arm, Ask, Commit, Drive, Effect, Feed, Note, Probe, Silence, Tell
 from safety.messages import (
+    UNKNOWN,
     Asked,
     Committed,
     DeviceDown,
@@ -75,7 +77,7 @@ def a_whole_session() -> Rig:
 def test_a_fresh_station_is_empty() -> None:
     settings_ = config()
     assert machine.fresh(settings_) == Station(
-        settings_, "", Phase.OFFLINE, None, None, None, None, None, (), (), QUIET, Count(1, 0)
+        settings_, "", Phase.OFFLINE, None, None, None, None, None, (), (), QUIET, Count(1, 0), UNKNOWN
     )
 
 
@@ -95,7 +97,10 @@ def test_effects_stand_in_the_order_in_which_they_are_performed() -> None:
 @pytest.mark.rule("M25")
 def test_a_step_wants_the_next_one_a_tick_later() -> None:
     rig = standing(Phase.RUNNING)
-    assert machine.step(rig.station, Tick(OFF, 0), Now(rig.mono_ms + 50, rig.wall_ms)).wake_at_ms == rig.mono_ms + 100
+    assert (
+        machine.step(rig.station, Tick(OFF, 0, WELL), Now(rig.mono_ms + 50, rig.wall_ms)).wake_at_ms
+        == rig.mono_ms + 100
+    )
     assert machine.step(machine.fresh(config()), PatientStop(), Now(0, 0)).wake_at_ms == 50
 
 
@@ -428,7 +433,7 @@ def test_a_session_without_a_permit_or_a_station_without_a_session_drives_nothin
         rig.station._replace(session=None),
         rig.station._replace(session=session._replace(permit=None)),
     ):
-        done = machine.step(station, Tick(picture, 0), Now(rig.mono_ms + 50, rig.wall_ms))
+        done = machine.step(station, Tick(picture, 0, WELL), Now(rig.mono_ms + 50, rig.wall_ms))
         assert not [effect for effect in done.effects if isinstance(effect, ENERGISING)]
     idle = Turn(standing(Phase.IDLE).station, rig.now)
     machine.insist(idle)

@@ -13,6 +13,7 @@ from safety.messages import (
     Adjust,
     Adverse,
     ArmSession,
+    Attest,
     CalibrationBegin,
     CalibrationEnd,
     CalibrationMark,
@@ -48,6 +49,7 @@ WISHES = {
     "device.renew": Renew(),
     "device.release": Release(),
     "session.prepare": Prepare(None, "rx-1@1", "p-1"),
+    "session.attest": Attest((("pregnancy", "no"),)),
     "presence.confirm": Present(),
     "session.rate": Rate(Rated.EFFORT, 4),
     "session.skin_check": SkinCheck(ok=True),
@@ -114,5 +116,6 @@ def test_the_words_on_the_wire_are_stable():
         "close",
         "wish",
         "calibration",
+        "attest",
     ]
     assert [threshold.value for threshold in messages.Threshold] == ["sensory", "motor", "maximal"]

@@ -44,7 +44,7 @@ LONG = Programme(
 
 def watch(sensation: Sensation = Sensation.S1, *, first_ms: int = 1, **care_ms: int) -> Watch:
     """A session that has run for 20 minutes; `care_ms` says how long ago each thing was done."""
-    rig = Rig().plateau(rx(programme=LONG, sensation=sensation, channels=(plan(ua=15_000),)))
+    rig = Rig().plateau(rx(programme=LONG, sensation=sensation, channels=(plan(ua=15_000, area_mm2=5_000),)))
     session, now_ms = rig.station.session, rig.mono_ms + 1_200_000
     care = session.care._replace(**{name: now_ms - ago_ms for name, ago_ms in care_ms.items()})
     session = session._replace(care=care, course=session.course._replace(first_run_ms=first_ms and now_ms - 1_200_000))
@@ -139,7 +139,7 @@ def after(rig: Rig, minutes: int) -> list[tuple[str, str]]:
 @pytest.mark.rule("M37")
 @pytest.mark.hazard("H49")
 def test_a_session_that_is_looked_after_runs_on() -> None:
-    rig = Rig().running(rx(plan(ua=15_000), programme=LONG, sensation=Sensation.S2))
+    rig = Rig().running(rx(plan(ua=15_000, area_mm2=5_000), programme=LONG, sensation=Sensation.S2))
     for _ in range(3):
         assert after(rig, 4) == []
         rig.attend()
@@ -149,7 +149,7 @@ def test_a_session_that_is_looked_after_runs_on() -> None:
 @pytest.mark.rule("M06")
 @pytest.mark.hazard("H38")
 def test_a_session_that_nobody_looks_after_pauses_and_is_not_resumed_before_somebody_has() -> None:
-    rig = Rig().running(rx(plan(ua=15_000), programme=LONG, sensation=Sensation.S1))
+    rig = Rig().running(rx(plan(ua=15_000, area_mm2=5_000), programme=LONG, sensation=Sensation.S1))
     assert after(rig, 5) == []
     assert after(rig, 1)[0] == ("M06", "session.paused")
     assert (rig.phase, rig.device.trains, rig.latched()) == (Phase.PAUSED, {}, ["M06"])
@@ -177,7 +177,7 @@ def test_an_effort_that_is_not_rated_holds_then_pauses() -> None:
 @pytest.mark.rule("M37")
 @pytest.mark.hazard("H05")
 def test_skin_that_is_not_looked_at_pauses() -> None:
-    rig = Rig().running(rx(plan(ua=15_000), programme=LONG, sensation=Sensation.S2))
+    rig = Rig().running(rx(plan(ua=15_000, area_mm2=5_000), programme=LONG, sensation=Sensation.S2))
     after(rig, 4)
     rig.must(Present())
     assert after(rig, 2) == [("M37", "session.paused"), ("M36", "session.held")][:1]

@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 from safety import care, facts, machine, wishes
-from safety.rules import gate, heard, ledger, line, monitor, people, pulse, skin, tick, trial, wish
+from safety.rules import gate, heard, ledger, line, monitor, papers, people, pulse, skin, tick, trial, wish
 from safety.rules.hazards import HAZARDS
 from safety.rules.registry import LOCK_SCOPE, PENDING, RULES
 from safety.verdict import Scope
@@ -65,10 +65,10 @@ def spoken(module: object) -> set[str]:
 
 @pytest.mark.hazard("H40")
 def test_what_the_rules_can_say_is_what_is_registered():
-    rooms = (wish, gate, pulse, skin, trial, tick, people, heard, line, ledger, wishes, facts, machine, care)
+    rooms = (wish, gate, papers, pulse, skin, trial, tick, people, heard, line, ledger, wishes, facts, machine, care)
     said = {rule for room in rooms for rule in spoken(room)}
     accounting = {"L07", "L08"}  # they count, and say nothing by themselves
-    not_registered = {"G03", "STOP"}  # an armed session that nobody starts; a person's own stop
+    not_registered = {"STOP"}  # a person's own stop
     assert said == (set(IDS) - accounting - STRUCTURE) | {"X6"} | not_registered
 
 
@@ -76,7 +76,7 @@ def test_what_the_rules_can_say_is_what_is_registered():
 def test_each_built_rule_is_asked_somewhere():
     asked = (
         *wishes.WISH_RULES, *wishes.SESSION_RULES, *wishes.ENERGISE_RULES, *wishes.FIT_RULES, *wishes.PULSE,
-        *wishes.SKIN_RULES, *wishes.BLIND_RULES, *wishes.CALIBRATED_RULES,
+        *wishes.PAPER_RULES, *wishes.SKIN_RULES, *wishes.BLIND_RULES, *wishes.CALIBRATED_RULES,
         *ledger.LEDGER, *monitor.TICK, *monitor.HEARD, *monitor.WORD,
     )  # fmt: skip
     names = {rule.__name__.split("_")[0].upper() for rule in asked}
@@ -89,6 +89,7 @@ def test_each_built_rule_is_asked_somewhere():
 @pytest.mark.hazard("H17")
 def test_a_lock_of_these_rules_holds_more_than_the_session():
     assert LOCK_SCOPE == {
+        "G05": Scope.PATIENT,
         "G23": Scope.DEVICE, "M01": Scope.DEVICE, "M27": Scope.DEVICE, "M29": Scope.DEVICE, "M08": Scope.MONTAGE,
         "M16": Scope.DEVICE, "M24": Scope.MONTAGE,
     }  # fmt: skip

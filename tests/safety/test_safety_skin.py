@@ -123,11 +123,15 @@ def test_a_pad_that_peels_slowly_pauses_at_the_third_reading_above_one_and_a_hal
 @pytest.mark.hazard("H05")
 @pytest.mark.parametrize(
     ("sensation", "ua", "limit"),
-    [(Sensation.S0, 20_000, 2_250), (Sensation.S1, 20_000, 1_950), (Sensation.S2, 15_000, 1_800)],
+    [(Sensation.S0, 20_000, 2_250), (Sensation.S1, 20_000, 1_950), (Sensation.S2, 15_000, 900)],
 )
 def test_the_trip_is_tighter_where_the_skin_feels_less(sensation: Sensation, ua: int, limit: int) -> None:
-    rig = running(channels=(plan(ua=ua),), sensation=sensation)
-    taken = reads(rig, range(1_500, 4_000, 10))
+    large = sensation is Sensation.S2
+    rig, ohm = Rig(), 750 if large else 1_500
+    rig.device.ohm[1] = ohm
+    channels = (plan(ua=ua, area_mm2=5_000 if large else 2_500),)
+    rig.plateau(rx(programme=CONTINUOUS, channels=channels, sensation=sensation))
+    taken = reads(rig, range(ohm, 4_000, 10))
     assert taken[-1] == limit + 3 * 10
     assert stopped_by(rig)[0] == Reason("M10", Severity.PAUSE, "IMP.DRIFT", 1, limit + 30, limit, "ohm")
 
@@ -454,7 +458,10 @@ def test_without_a_twin_nothing_is_compared() -> None:
 @pytest.mark.rule("M11")
 @pytest.mark.hazard("H49")
 def test_motion_of_ten_percent_trips_nothing_where_the_trip_is_tightest() -> None:
-    rig = running(channels=(plan(ua=15_000),), sensation=Sensation.S2)
-    swing = itertools.cycle((1_500, 1_575, 1_650, 1_575, 1_500, 1_425, 1_350, 1_425))
+    rig = Rig()
+    rig.device.ohm[1] = 750
+    channels = (plan(ua=15_000, area_mm2=5_000),)
+    rig.plateau(rx(programme=CONTINUOUS, channels=channels, sensation=Sensation.S2))
+    swing = itertools.cycle((750, 788, 825, 788, 750, 712, 675, 712))
     reads(rig, itertools.islice(swing, 400))
     assert (rig.phase, rig.events("session.paused")) == (Phase.RUNNING, [])

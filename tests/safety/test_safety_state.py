@@ -6,7 +6,7 @@ import copy
 import pickle
 
 import pytest
-from rig import MONO_MS, OFF, Adjust, Phase, Rig, Verb, config, standing
+from rig import MONO_MS, OFF, WELL, Adjust, Phase, Rig, Verb, config, standing
 
 from safety import state
 from safety.impedance import UNSENSED
@@ -78,7 +78,7 @@ def test_a_step_leaves_the_station_that_it_was_given() -> None:
         rig = standing(phase)
         before, kept = rig.station, copy.deepcopy(rig.station._replace(config=None))
         events = (
-            Tick(OFF, 0),
+            Tick(OFF, 0, WELL),
             PatientStop(),
             Heard(0, rig.device.status(rig.mono_ms), rig.device.samples()),
             Asked(rig.command(Adjust(1, -1_000))),
@@ -91,7 +91,7 @@ def test_a_step_leaves_the_station_that_it_was_given() -> None:
 @pytest.mark.rule("X9")
 def test_the_same_station_event_and_time_give_the_same_step() -> None:
     rig = standing(Phase.RUNNING)
-    for event in (Tick(rig.station.beat.picture, 0), PatientStop(), Heard(0, rig.device.status(5), ())):
+    for event in (Tick(rig.station.beat.picture, 0, WELL), PatientStop(), Heard(0, rig.device.status(5), ())):
         now = Now(rig.mono_ms + 50, rig.wall_ms + 50)
         again = pickle.loads(pickle.dumps(rig.station._replace(config=None)))._replace(config=rig.station.config)  # noqa: S301 - our own
         assert step(again, event, now) == step(rig.station, event, now)
@@ -106,7 +106,7 @@ def test_a_quiet_tick_shares_every_group_but_those_that_time_moves() -> None:
     shared = [name for name in Station._fields if getattr(before, name) is getattr(after, name)]
     assert set(Station._fields) - set(shared) <= {"session", "beat", "device", "tally", "holder"}
     kept = [name for name in state.Session._fields if getattr(before.session, name) is getattr(after.session, name)]
-    assert kept == ["id", "rx", "limits", "settings", "readings", "permit", "care", "trial"]
+    assert kept == ["id", "rx", "limits", "settings", "readings", "permit", "care", "papers", "trial"]
 
 
 def test_a_tick_of_an_idle_station_keeps_all_but_the_beat() -> None:
@@ -119,11 +119,11 @@ def test_a_tick_of_an_idle_station_keeps_all_but_the_beat() -> None:
 
 
 def test_groups_are_small() -> None:
-    assert max(len(group._fields) for group in GROUPS) == len(Station._fields) == 12
+    assert max(len(group._fields) for group in GROUPS) == len(Station._fields) == 13
     assert all(len(group._fields) <= 12 for group in GROUPS if group is not Station)
 
 
 def test_stations_do_not_know_of_each_other() -> None:
     one, other = Rig(), Rig()
     one.plateau()
-    assert other.station == fresh(config())._replace(boot_id="b1", tally=other.station.tally)
+    assert other.station == fresh(config())._replace(boot_id="b1", tally=other.station.tally, health=WELL)

@@ -125,7 +125,7 @@ def test_thresholds_of_other_pads_permit_nothing_more_and_still_bind(found: dict
 
 @pytest.mark.parametrize("sensation", ["S1", "S2"])
 def test_a_session_without_thresholds_is_prepared_calibrated_and_only_then_armed(sensation: str):
-    rig = Rig().prepared(rx(plan(ua=15_000, calibration=None), sensation=Sensation(sensation)))
+    rig = Rig().prepared(rx(plan(ua=15_000, area_mm2=5_000, calibration=None), sensation=Sensation(sensation)))
     assert rig.codes(ArmSession()) == ["G19", "G08"]
     rig.must(CalibrationBegin(1))
     whole(rig, sensory=6_000, motor=14_000, maximal=25_000)
@@ -448,7 +448,7 @@ def test_a_calibration_needs_what_any_current_needs():
     ("changes", "ua", "rule"),
     [
         ({"width_us": 400, "period_us": 50_000}, 75_000, "G11"),
-        ({"area_mm2": 900}, 58_000, "G13"),
+        ({"area_mm2": 900, "small_pad_reason": "a child's hand"}, 58_000, "G13"),
         ({}, 80_000, "G08"),
     ],
 )

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from clinic import NMES, TENS, Clinic
 from rig import (
+    WELL,
     Adjust,
     ArmSession,
     Check,
@@ -78,6 +79,8 @@ class Walk:
         elif clinic.phase is Phase.IDLE:
             chosen = dice.choice((NMES, TENS, TENS))
             clinic.wish(Prepare(chosen, chosen.ref, chosen.patient))
+            if clinic.phase is Phase.PREPARED and clinic.station.waiting is None and dice.random() < 0.9:
+                clinic.try_stop()
         elif clinic.phase is Phase.PREPARED:
             clinic.wish(Check(()))
             clinic.wish(ArmSession())
@@ -208,7 +211,7 @@ class Walk:
         )
         clinic.mono_ms, clinic.wall_ms = clinic.mono_ms + 50, clinic.wall_ms + 50
         clinic.device.advance(50)
-        clinic.give(Tick(Picture(tuple(dice.choice(([train], [*trains, train], [train, *trains])))), 0))
+        clinic.give(Tick(Picture(tuple(dice.choice(([train], [*trains, train], [train, *trains])))), 0, WELL))
 
     def release(self) -> None:
         self.clinic.wish(Release())

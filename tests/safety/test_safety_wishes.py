@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from rig import (
     MONO_MS,
+    VOUCHED,
     WALL_MS,
     Adjust,
     ArmSession,
+    Attest,
     Check,
     Claim,
     ClearLatch,
@@ -77,6 +79,7 @@ WISHES = {
     "skin": SkinCheck(ok=True),
     "report": Report(Adverse.BURNING),
     "check": Check(()),
+    "attest": Attest(VOUCHED.answers),
     "cal_begin": CalibrationBegin(1),
     "cal_step": CalibrationStep(1_000),
     "cal_mark": CalibrationMark(Threshold.SENSORY, absent=True),
@@ -93,11 +96,11 @@ TABLE = {
     # phase: the wishes that are legal there; whatever is missing is refused with SES.STATE
     "offline": "claim renew release stop clear",
     "idle": "claim renew release stop clear prepare",
-    "prepared": "claim renew release stop clear present rate skin report check cal_begin arm",
+    "prepared": "claim renew release stop clear present rate skin report attest check cal_begin arm",
     "calibrating": "claim renew release stop clear present rate skin report cal_step cal_mark cal_end pause",
     "armed": "claim renew release stop clear present rate skin report start pause",
     "running": "claim renew release stop clear present rate skin report adjust pause",
-    "paused": "claim renew release stop clear present rate skin report check resume",
+    "paused": "claim renew release stop clear present rate skin report attest check resume",
     "uncertain": "claim renew release stop clear report",
 }
 

@@ -10,9 +10,12 @@ import pytest
 from rig import (
     CAPS,
     IDENTITY,
+    VOUCHED,
     WALL_MS,
+    WELL,
     Adjust,
     ArmSession,
+    Attest,
     Calibration,
     Check,
     Claim,
@@ -36,15 +39,18 @@ from rig import (
 )
 
 from safety import wishes
+from safety.attestation import Attestation
 from safety.effects import Tell
 from safety.messages import Latch
 from safety.prescription import Prescription
-from safety.rules import gate, people, pulse, skin
+from safety.rules import gate, papers, people, pulse, skin
 from safety.rules.wish import g01, g01_rating, g02
-from safety.state import Station
+from safety.state import Papers, Station
 from safety.verdict import Clear, Reason, Scope, Severity
 
-GROUPS = ("WISH_RULES", "SESSION_RULES", "ENERGISE_RULES", "FIT_RULES", "PULSE", "BLIND_RULES", "SKIN_RULES")
+GROUPS = (
+    "WISH_RULES", "SESSION_RULES", "ENERGISE_RULES", "PAPER_RULES", "FIT_RULES", "PULSE", "BLIND_RULES", "SKIN_RULES",
+)  # fmt: skip
 Wish = object
 
 
@@ -68,7 +74,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 # Which rules a wish is asked
 
 RISE = "WISH_RULES SESSION_RULES ENERGISE_RULES FIT_RULES PULSE BLIND_RULES"
-ALL = "WISH_RULES SESSION_RULES ENERGISE_RULES FIT_RULES PULSE BLIND_RULES SKIN_RULES"
+ALL = "WISH_RULES SESSION_RULES ENERGISE_RULES FIT_RULES PULSE BLIND_RULES SKIN_RULES PAPER_RULES"
 ASKED = {
     "claim": (Phase.IDLE, Claim(), "WISH_RULES"),
     "renew": (Phase.IDLE, Renew(), "WISH_RULES"),
@@ -77,7 +83,7 @@ ASKED = {
     "check": (Phase.PREPARED, Check(()), "WISH_RULES SESSION_RULES"),
     "arm": (Phase.PREPARED, ArmSession(), ALL),
     "start": (Phase.ARMED, Start(), ALL),
-    "rise": (Phase.RUNNING, Adjust(1, 1_000), RISE),
+    "rise": (Phase.RUNNING, Adjust(1, 1_000), RISE + " PAPER_RULES"),
     "fall": (Phase.RUNNING, Adjust(1, -1_000), "WISH_RULES"),
     "pause": (Phase.RUNNING, Pause(), "WISH_RULES"),
     "resume": (Phase.PAUSED, Resume(), ALL),
@@ -118,9 +124,9 @@ def test_all_reasons_come_in_the_order_of_the_groups_and_channels(silent: pytest
     rig = Rig().prepared(rx(plan(), plan(channel=2, site="right-calf")))
     for group in GROUPS:
         silent.setattr(wishes, group, (lambda _, group=group: refuse(group, group),))
-    per_channel = ["FIT_RULES", "PULSE", "BLIND_RULES", "SKIN_RULES"]
+    per_channel = ["FIT_RULES", "PULSE", "BLIND_RULES", "SKIN_RULES"]  # after all that is asked once
     found = [reason.rule for reason in rig.ask(ArmSession()).reasons]
-    assert found == ["WISH_RULES", "SESSION_RULES", "ENERGISE_RULES", *per_channel, *per_channel]
+    assert found == ["WISH_RULES", "SESSION_RULES", "ENERGISE_RULES", "PAPER_RULES", *per_channel, *per_channel]
 
 
 @pytest.mark.rule("G28")
@@ -261,6 +267,31 @@ def doubtful() -> tuple[Rig, Wish]:
     return rig, Resume()
 
 
+def unwell() -> tuple[Rig, Wish]:
+    rig = ready("arm")
+    rig.station = rig.station._replace(health=WELL._replace(clock_synced=False))
+    return rig, ArmSession()
+
+
+def unvouched(attestation: Attestation | None, *, tried: bool = True) -> Callable[[], tuple[Rig, Wish]]:
+    """Ask to arm with these papers."""
+
+    def ask() -> tuple[Rig, Wish]:
+        rig = ready("arm")
+        rig.station = rig.station._replace(session=rig.station.session._replace(papers=Papers(attestation, tried)))
+        return rig, ArmSession()
+
+    return ask
+
+
+def forgotten() -> tuple[Rig, Wish]:
+    rig = ready("start")
+    rig.mono_ms += 60_001
+    rig.must(Claim())
+    return rig, Start()
+
+
+FAST = plan(ua=5_000, max_ua=5_000, width_us=400, gap_us=10_000, period_us=12_500)
 BLIND = {"numeric_impedance": False, "electrode_flag_from_ua": 20_001}
 SHAPE = rx().programme
 CASES = [
@@ -271,6 +302,23 @@ CASES = [
     Case(
         g02, "WISH_RULES", refuse("G02", "CMD.RETAINED"),
         lambda: (ready("arm"), ArmSession()), retained=True,
+    ),
+    Case(
+        papers.g01_answers, "WISH_RULES", refuse("G01", "CMD.SCHEMA", 0, 0, 0, "answers"),
+        lambda: (ready("arm"), Attest((("tall", "no"),))),
+    ),
+    Case(papers.g03, "PAPER_RULES", refuse("G03", "SES.OVERDUE", 0, 60_001, 60_000, "ms"), forgotten),
+    Case(papers.g05, "PAPER_RULES", refuse("G05", "ATT.MISSING"), unvouched(None)),
+    Case(papers.g24, "PAPER_RULES", refuse("G24", "SES.STOP_UNTRIED"), unvouched(VOUCHED, tried=False)),
+    Case(papers.g25, "ENERGISE_RULES", refuse("G25", "SYS.CLOCK_UNSET"), unwell),
+    Case(papers.g06, "FIT_RULES", refuse("G06", "MON.MISSING", 1), prescribing(rx(plan(montage=None)))),
+    Case(
+        papers.g07, "FIT_RULES", refuse("G07", "PAD.SMALL", 1, 1_599, 1_600, "mm2"),
+        prescribing(rx(plan(area_mm2=1_599))),
+    ),
+    Case(
+        papers.g22, "ENERGISE_RULES", refuse("G22", "LIM.PULSE_TIME", 0, 864_000, 800_000, "ppm"),
+        prescribing(rx(FAST)),
     ),
     Case(gate.g04, "ENERGISE_RULES", refuse("G04", "RX.EXPIRED", 0, WALL_MS + 10, WALL_MS + 9, "ms"), expired),
     Case(
@@ -385,5 +433,5 @@ def test_a_wild_wish_is_refused_whole_with_every_reason():
     )()
     before, answer = rig.station, rig.ask(wish)
     rules = [reason.rule for reason in answer.reasons]
-    assert rules == ["G17", "G18", "G28", "G23", "G08", "G09", "G10", "G11", "G12", "G13", "G14", "G15", "G16"]
+    assert rules == ["G17", "G18", "G28", "G23", "G07", "G08", "G09", "G10", "G11", "G12", "G13", "G14", "G15", "G16"]
     assert untouched(rig.station, before)

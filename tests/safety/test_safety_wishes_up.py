@@ -103,7 +103,7 @@ def test_the_class_of_the_patient_tightens_the_sites_limits(modality: str, sensa
     rig.up()
     rig.must(Claim())
     shape = replace(rx().programme, modality=Modality(modality))
-    asked = rx(plan(ua=16_000), programme=shape, sensation=Sensation(sensation))
+    asked = rx(plan(ua=16_000, area_mm2=5_000), programme=shape, sensation=Sensation(sensation))
     rig.must(Prepare(asked, asked.ref, "p-1"))
     assert rig.station.session is not None
     assert rig.station.session.limits.amplitude_ua == amplitude_ua

@@ -25,6 +25,7 @@ from papers import PRINCIPALS, STEADY, steady, therapy
 from controller.cli_rx import import_file
 from controller.client import Client
 from controller.contract.answers import AnswerMessage, EventMessage, SummaryMessage
+from safety.attestation import ITEMS
 
 __all__ = [
     "DEAD_MAN_US", "PATIENCE_S", "PRINCIPALS", "STEADY", "Bed", "House", "Server", "event", "held", "now_us", "steady",
@@ -61,6 +62,10 @@ def free_of(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdout, process.stderr, process.stdin):
         if pipe is not None:
             pipe.close()
+
+
+CALM = {item.id: "no" for item in ITEMS}
+"""What somebody answers for a patient in whom nothing forbids anything."""
 
 
 @dataclass
@@ -205,11 +210,22 @@ class House:
         self.keep_claim(client, device)
 
     async def prepared(self, client: Client, device: str = "dev1", rx: str = "rx-1@1", patient: str = "p-1") -> None:
-        """Claim, prepare and check."""
-        await self.claimed(client, device)
-        await self.must(client, device, "session.prepare", {"prescription_id": rx, "patient_ref": patient})
+        """Claim, prepare, vouch for the patient, try the patient's stop, and check."""
+        await self.opened(client, device, rx, patient)
         answer = await self.must(client, device, "impedance.check", {})
         assert answer.code == "OK", answer
+
+    async def opened(self, client: Client, device: str = "dev1", rx: str = "rx-1@1", patient: str = "p-1") -> None:
+        """Claim and prepare, vouch for the patient, and let the patient try the stop."""
+        await self.claimed(client, device)
+        await self.must(client, device, "session.prepare", {"prescription_id": rx, "patient_ref": patient})
+        await self.must(client, device, "session.attest", {"answers": CALM})
+        async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(client.events()) as events:
+            for verb in ("button.press", "button.release"):
+                await self.beds[device].do(verb)
+            async for where, message in events:
+                if where == device and isinstance(message, EventMessage) and message.kind == "stop.tried":
+                    return
 
     async def armed(self, client: Client, device: str = "dev1", **of: str) -> None:
         """Bring a device to ARMED."""

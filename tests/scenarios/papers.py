@@ -63,6 +63,12 @@ gap_us = 100
 period_us = 25000
 area_mm2 = 2500
 delay_ms = {delay_ms}
+[channel.montage]
+region_a = "thigh"
+side_a = "{side}"
+region_b = "thigh"
+side_b = "{side}"
+spacing_mm = 80
 [channel.calibration]
 at = {at}
 sensory_ua = 8000
@@ -90,7 +96,10 @@ def therapy(
     )
     at = (now - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
     return head + "".join(
-        CHANNEL.format(channel=n, site=f"site-{n}", delay_ms=(n - 1) * delay_ms, at=at) for n in range(1, channels + 1)
+        CHANNEL.format(
+            channel=n, site=f"site-{n}", delay_ms=(n - 1) * delay_ms, at=at, side="left" if n % 2 else "right"
+        )
+        for n in range(1, channels + 1)
     )
 
 

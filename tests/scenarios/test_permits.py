@@ -42,8 +42,7 @@ async def test_no_test_pulse_before_its_permit_is_durable(house: House):
     bed = house.beds["dev1"]
     house.start()
     async with house.client() as client:
-        await house.claimed(client)
-        await house.must(client, "dev1", "session.prepare", {"prescription_id": "rx-1@1", "patient_ref": "p-1"})
+        await house.opened(client)
         with held(house.folder / "journal.sqlite"):
             asked = await under_way(client, "impedance.check")
             await asyncio.sleep(1)
