@@ -239,7 +239,7 @@ def words(turn: Turn, device: Device, status: Status) -> tuple[Reason, ...]:
             rules += monitor.WORD_STILL
             if not can_be_tried(turn):
                 rules.append(line.m23_button)
-            elif line.m23_button(word) is not None:
+            elif line.is_let_go(word):
                 tried(turn)
         arming = waiting is not None and waiting.purpose in ARMING
         rules += monitor.WORD_UNGRANTED if station.stopping is None and not arming else ()
@@ -455,8 +455,12 @@ def garbled(turn: Turn, event: Garbled) -> None:
 
 def patient_stop(turn: Turn, _event: PatientStop) -> None:
     """The patient has stopped it, or tries the button; where there is nothing to end, silence costs nothing."""
+    device = turn.station.device
     if can_be_tried(turn):
-        tried(turn)
+        # A device's own stop is tried when its word says that it is up again; one at the bedside says only that it was
+        # pressed.
+        if device is None or not device.caps.patient_stop:
+            tried(turn)
         turn.effects.append(Silence(cut=False))
     elif turn.station.session is not None:
         turn.stop((Reason("M23", Severity.STOP, "SES.PATIENT_STOP"),))

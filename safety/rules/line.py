@@ -27,6 +27,11 @@ def m23_button(word: Word) -> Reason | None:
     return Reason("M23", STOP, "SES.PATIENT_STOP")
 
 
+def is_let_go(word: Word) -> bool:
+    """Tell whether the patient's button is up, and was down at or since the last word."""
+    return not word.after.button and (word.before.button or word.after.presses != word.before.presses)
+
+
 def m27_still(word: Word) -> Reason | None:
     """A device that nothing was granted to is off."""
     if word.after.state not in (DeviceState.ARMED, DeviceState.RUNNING):

@@ -45,12 +45,7 @@ async def treated(site: Site, rx: Prescription, said: list[str], press: Press | 
 async def test_a_session_runs_to_its_end_and_is_booked(site: Site, rx: Prescription) -> None:
     said: list[str] = []
     assert await treated(site, rx, said) == End("completed", "", "")
-    assert [words.partition(",")[0] for words in said] == [
-        "calf@1 prepared",
-        "electrodes measured: 1552 ohm",
-        "armed",
-        "completed",
-    ]
+    assert [words.split()[0].rstrip(",") for words in said] == ["calf@1", "electrodes", "armed", "completed"]
     async with await Witness.open(site.beds[DEVICE].control) as scope:
         delivered_pc = (await scope.recording(rx.channels[0], rx.programme)).delivered_pc
     ledger_pc = await booked(site.ledger, rx.patient)

@@ -163,6 +163,7 @@ async def test_while_the_journal_is_held_nothing_energising_is_sent(ward: Ward) 
     assert not ENERGISING & set(ward.types())
     blocker.close()
     assert (await ward.final(check)).status == "succeeded"
+    await until(lambda: ward.actor.station.health == WELL)
     blocker = held(ward.folder / "journal.db")
     arm = ward.begin(ArmSession())
     await asyncio.sleep(1)

@@ -240,7 +240,9 @@ def test_the_stop_is_pressed_and_let_go_before_anything_is_armed() -> None:
     rig = strict(papers=VOUCHED)
     assert reasons(rig, ArmSession()) == [("G24", "SES.STOP_UNTRIED")]
     rig.device.changes["button"] = True
+    rig.device.presses += 1
     rig.hear()
+    assert rig.events("stop.tried") == []
     assert reasons(rig, ArmSession()) == [("G24", "SES.STOP_HELD")]
     rig.device.changes["button"] = False
     rig.hear()
@@ -272,6 +274,17 @@ def test_a_stop_at_the_bedside_is_a_trial_where_the_device_has_none() -> None:
     assert rig.silences()[before:] == [Silence(cut=False)]
     assert rig.phase is Phase.PREPARED
     rig.must(ArmSession())
+
+
+@pytest.mark.rule("G24")
+@pytest.mark.hazard("H33")
+def test_a_device_that_has_a_stop_is_tried_by_its_own() -> None:
+    rig = strict(papers=VOUCHED)
+    before = len(rig.silences())
+    rig.give(PatientStop())
+    assert rig.silences()[before:] == [Silence(cut=False)]
+    assert (rig.phase, rig.events("stop.tried")) == (Phase.PREPARED, [])
+    assert reasons(rig, ArmSession()) == [("G24", "SES.STOP_UNTRIED")]
 
 
 @pytest.mark.rule("X7")

@@ -9,10 +9,12 @@ from rig import (
     ArmSession,
     Check,
     Claim,
+    IdealDevice,
     Pause,
     Phase,
     Prepare,
     Rig,
+    Sensation,
     Stop,
     held_back,
     on_the_way,
@@ -431,9 +433,9 @@ def test_a_damaged_answer_leaves_a_running_picture_in_doubt(phase: Phase, left: 
 @pytest.mark.hazard("H33")
 @pytest.mark.parametrize("by_device", [True, False])
 def test_where_nothing_flows_a_press_of_the_stop_is_its_trial(by_device: bool) -> None:
-    rig = Rig()
+    rig = Rig(device=IdealDevice(caps=replace(CAPS, patient_stop=by_device)))
     rig.trying = False
-    rig.prepared()
+    rig.prepared(rx(sensation=Sensation.S1))
     assert rig.codes(ArmSession()) == ["G24"]
     for _ in range(2):
         if by_device:
