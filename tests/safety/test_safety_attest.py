@@ -185,6 +185,7 @@ def test_an_answer_to_no_question_is_refused_whole() -> None:
     assert rig.notes("attest") == []
 
 
+@pytest.mark.rule("G05")
 def test_attest_is_for_an_attestation_in_a_session() -> None:
     for rig, wish in ((strict(), Start()), (Rig(), Attest(()))):
         with pytest.raises(TypeError):

@@ -408,6 +408,7 @@ def test_the_service_is_well(health: tuple[bool, bool, bool], code: str) -> None
     assert papers.g25(view) == (refuse("G25", code) if code else None)
 
 
+@pytest.mark.rule("G05")
 def test_an_attestation_of_the_rig_answers_every_question() -> None:
     assert (
         Attestation(at_wall_ms=VOUCHED.at_wall_ms, by="physio-1", answers=tuple((item.id, "no") for item in ITEMS))
