@@ -214,23 +214,23 @@ async def test_the_waits_between_attempts_grow_to_the_last_and_begin_anew(
     sleep = asyncio.sleep
 
     async def noted(delay: float) -> None:
-        if delay >= 1:
+        if delay >= 10:
             waited.append(delay)
             delay = 0.001
         await sleep(delay)
 
-    monkeypatch.setattr(module, "BACKOFF_S", (1, 2, 3))
+    monkeypatch.setattr(module, "BACKOFF_S", (11, 12, 13))
     monkeypatch.setattr(asyncio, "sleep", noted)
     ward = Ward(tmp_path)
     await ward.turn_on()
     await until(lambda: len(waited) >= 5)
-    assert waited[:5] == [1, 2, 3, 3, 3]
+    assert waited[:5] == [11, 12, 13, 13, 13]
     ward.emulator.start()
     await ward.reaches(Phase.IDLE)
     ward.emulator.line.pull()
     waited.clear()
     await until(lambda: len(waited) >= 3)
-    assert waited[:3] == [1, 2, 3]
+    assert waited[:3] == [11, 12, 13]
     await ward.close()
 
 
