@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 
-.PHONY: help demo test check bench safety-case lock verdicts
+.PHONY: help demo test check bench safety-case verdicts proof proof-quick lock
 
 help:
 	@echo "make demo    broker, two emulated stimulators, the service and a scripted session"
@@ -11,6 +11,8 @@ help:
 	@echo "make bench   the measurements of tests/bench"
 	@echo "make safety-case  docs/safety-case from the rules, their limits and the markers of the tests"
 	@echo "make verdicts  what the rules say to the recorded sessions, written anew"
+	@echo "make proof   every mutant of safety/, every rule silenced, every module by its own tests (long)"
+	@echo "make proof-quick  a sample of it, part of make test"
 	@echo "make lock    compile the requirements files from pyproject.toml again (needs uv)"
 
 demo: $(STAMP)
@@ -23,6 +25,7 @@ test: $(STAMP)
 	$(BIN)/coverage run -m pytest tests/safety --junit-xml="$$reports/safety.xml" || status=1; \
 	$(BIN)/coverage report --fail-under=100 || status=1; \
 	$(BIN)/python -m pytest --ignore=tests/safety --junit-xml="$$reports/rest.xml" || status=1; \
+	$(BIN)/python -m tests.proof.run --quick || status=1; \
 	$(BIN)/python tests/summary.py "$$reports"/safety.xml "$$reports"/rest.xml || status=1; \
 	exit $$status
 
@@ -37,6 +40,12 @@ bench: $(STAMP)
 
 safety-case: $(STAMP)
 	$(BIN)/python -m tests.safety_case
+
+proof: $(STAMP)
+	$(BIN)/python -m tests.proof.run
+
+proof-quick: $(STAMP)
+	$(BIN)/python -m tests.proof.run --quick
 
 .venv: $(STAMP)
 

@@ -1,0 +1,153 @@
+"""The mutation run: every mutant of safety/ against tests/safety, and its survivors against the explained ones."""
+
+from __future__ import annotations
+
+import os
+import random
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tests.proof import judge
+from tests.proof.mutants import ROOT, Module, Mutant, load
+from tests.proof.result import Result, table
+
+TESTS: Final = "tests/safety"
+EXPLAINED: Final = Path(__file__).with_name("survivors.toml")
+CACHE: Final = ROOT / ".proof"
+SAMPLE, SAMPLE_AT_IMPORT, SEED = 100, 6, 20_261_124
+
+
+class Book(NamedTuple):
+    """What was reviewed: why a survivor is no gap, and by whom the runner itself is tried."""
+
+    survivors: dict[str, str]
+    must_die: tuple[str, ...]
+    must_live: tuple[str, ...]
+    settled: frozenset[str]
+    """Modules without an unexplained survivor, from which a sample is drawn."""
+
+
+def book(text: str) -> Book:
+    """Read the list of explained survivors; an explanation is at least a clause."""
+    entries = tomllib.loads(text)
+    survivors = {each["key"]: each["why"] for each in entries.get("survivor", [])}
+    if len(survivors) != len(entries.get("survivor", [])):
+        raise ValueError("a survivor is explained twice")
+    if short := [key for key, why in survivors.items() if len(why) < 20]:
+        raise ValueError(f"no explanation worth the name: {short}")
+    canaries = entries["canaries"]
+    return Book(survivors, tuple(canaries["die"]), tuple(canaries["live"]), frozenset(entries["settled"]))
+
+
+def sampled(mutants: Sequence[Mutant], reviewed: Book, seed: int = SEED) -> list[Mutant]:
+    """Draw some mutants of settled modules, and take every canary; explained survivors are left to the full run."""
+    canaries = {*reviewed.must_die, *reviewed.must_live}
+    known = canaries | reviewed.survivors.keys()
+    pool = [each for each in mutants if each.path in reviewed.settled and each.key not in known]
+    draw = random.Random(seed)  # noqa: S311 - a sample, no secret
+    inside = [each for each in pool if each.function]
+    at_import = [each for each in pool if not each.function]
+    drawn = {
+        *draw.sample(inside, min(SAMPLE, len(inside))),
+        *draw.sample(at_import, min(SAMPLE_AT_IMPORT, len(at_import))),
+    }
+    return [each for each in mutants if each in drawn or each.key in canaries]
+
+
+def objections(outcomes: Iterable[judge.Outcome], reviewed: Book, *, complete: bool) -> list[str]:
+    """What is wrong with a run: unexplained survivors, stale explanations, a runner that does not see."""
+    verdicts = {each.mutant.key: each.verdict for each in outcomes}
+    lived = {key for key, verdict in verdicts.items() if verdict == judge.SURVIVED}
+    wrong = [f"survives and is not explained: {key}" for key in sorted(lived - reviewed.survivors.keys())]
+    wrong += [
+        f"canary should die, and is {verdicts.get(key, 'not there')}: {key}"
+        for key in reviewed.must_die
+        if verdicts.get(key) != judge.KILLED
+    ]
+    wrong += [
+        f"canary should live, and is {verdicts.get(key, 'not there')}: {key}"
+        for key in reviewed.must_live
+        if verdicts.get(key) != judge.SURVIVED
+    ]
+    if complete:
+        wrong += [
+            f"explained as a survivor, but {verdicts.get(key, 'not there')}: {key}"
+            for key in sorted(reviewed.survivors.keys() - lived)
+        ]
+    return wrong
+
+
+def own_files(mutants: Sequence[Mutant]) -> list[str]:
+    """The test files that belong to the modules of these mutants."""
+    files = [path.relative_to(ROOT).as_posix() for path in (ROOT / TESTS).rglob("test_*.py")]
+    return sorted({file for path in {each.path for each in mutants} for file in judge.own_tests(path, files)})
+
+
+def run(mutants: Sequence[Mutant], rooms: dict[str, Module], tests: Sequence[str], jobs: int) -> list[judge.Outcome]:
+    """Try mutants, with a bar of progress on standard error."""
+    outcomes: list[judge.Outcome] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with os.fdopen(os.dup(2), "w") as own, Progress(*columns, console=Console(file=own)) as progress:
+        task = progress.add_task("mutants", total=len(mutants))
+
+        def done(outcome: judge.Outcome) -> None:
+            outcomes.append(outcome)
+            lived = sum(each.verdict == judge.SURVIVED for each in outcomes)
+            progress.update(task, advance=1, description=f"mutants, {lived} survive")
+
+        at_import = [each for each in mutants if not each.function]
+        judge.judge_imports(at_import, rooms, jobs, TESTS, {}, done)
+        inside = [each for each in mutants if each.function]
+        seen = judge.judge_functions(inside, rooms, jobs, tests, done, CACHE)
+    if seen.failed:
+        raise RuntimeError(f"these fail without any mutant: {', '.join(seen.failed)}")
+    return sorted(outcomes, key=lambda each: each.mutant.key)
+
+
+def stage(*, quick: bool) -> Result:
+    """The stage of the proof."""
+    rooms = load()
+    mutants = [each for room in rooms.values() for each in room.mutants()]
+    reviewed = book(EXPLAINED.read_text(encoding="utf-8"))
+    chosen = sampled(mutants, reviewed) if quick else mutants
+    outcomes = run(chosen, rooms, own_files(chosen) if quick else [TESTS], os.cpu_count() or 1)
+    counts = Counter(each.verdict for each in outcomes)
+    figures = {
+        "mutants generated": len(mutants),
+        "mutants tried": len(outcomes),
+        "killed by a failing test": counts[judge.KILLED],
+        "stopped by the time limit": counts[judge.TIMED_OUT],
+        "crashed": counts[judge.CRASHED],
+        "survived": counts[judge.SURVIVED],
+        "survivors explained": sum(
+            each.mutant.key in reviewed.survivors for each in outcomes if each.verdict == judge.SURVIVED
+        ),
+    }
+    wrong = objections(outcomes, reviewed, complete=not quick)
+    return Result("mutation", figures, [*by_module(outcomes), "", *survivors(outcomes, reviewed)], wrong)
+
+
+def by_module(outcomes: Sequence[judge.Outcome]) -> list[str]:
+    """How each module fared."""
+    rows = []
+    for path in sorted({each.mutant.path for each in outcomes}):
+        counts = Counter(each.verdict for each in outcomes if each.mutant.path == path)
+        rows.append([f"`{path}`", counts.total(), *(counts[verdict] for verdict in judge.CLASSES)])
+    counts = Counter(each.verdict for each in outcomes)
+    rows.append(["all", counts.total(), *(counts[verdict] for verdict in judge.CLASSES)])
+    return table(["module", "mutants", *judge.CLASSES], rows)
+
+
+def survivors(outcomes: Sequence[judge.Outcome], reviewed: Book) -> list[str]:
+    """Each survivor with its explanation."""
+    lived = [each.mutant.key for each in outcomes if each.verdict == judge.SURVIVED]
+    lines = ["### Survivors", ""]
+    for key in lived:
+        lines += [f"- `{key}`: {reviewed.survivors.get(key, '**not explained**')}"]
+    return [*lines, *([] if lived else ["None."])]
