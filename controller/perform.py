@@ -17,6 +17,7 @@ from safety.effects import (
     Answer,
     Arm,
     Ask,
+    AttestationRecord,
     CalibrationRecord,
     Clearing,
     Commit,
@@ -169,7 +170,7 @@ class Performer:
 
     def _owed(self, entry: Entry) -> Callable[[], Awaitable[None]] | None:
         match entry.body:
-            case CalibrationRecord() as record:
+            case CalibrationRecord() | AttestationRecord() as record:
                 return partial(self._records.keep, record)
             case Settlement() as settlement:
                 return lambda: self._ledger.settle(settlement, self._clock().wall_ms)

@@ -7,13 +7,13 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from safety.effects import CalibrationRecord, PermitRequest
+from safety.effects import PermitRequest
 from safety.messages import Prepare
 from safety.prescription import Prescription
 
 from .store.clinic import Clinic
 from .store.dose import Foreseen, Ledger
-from .store.papers import Papers
+from .store.papers import Paper, Papers
 
 
 class Records:
@@ -28,8 +28,8 @@ class Records:
     async def complete(self, wish: Prepare, now_wall_ms: int) -> Prepare:
         """Give a wish to prepare what it names.
 
-        Its prescription (None where there is none), the newest thresholds of its channels, and how far the treatment
-        came that it continues. Raises LedgerUnavailableError.
+        Its prescription (None where there is none), the newest thresholds of its channels, what was vouched for
+        last, and how far the treatment came that it continues. Raises LedgerUnavailableError.
         """
         wish = await asyncio.get_running_loop().run_in_executor(self._worker, self._with_papers, wish)
         played_ms = 0
@@ -42,9 +42,9 @@ class Records:
         plans = rx.channels if rx is not None else ()
         found = [(plan.channel, self._papers.calibration(wish.patient, plan.site, plan.pair)) for plan in plans]
         known = tuple((channel, calibration) for channel, calibration in found if calibration is not None)
-        return replace(wish, rx=rx, calibrations=known)
+        return replace(wish, rx=rx, calibrations=known, attestation=self._papers.attestation(wish.patient))
 
-    async def keep(self, record: CalibrationRecord) -> None:
+    async def keep(self, record: Paper) -> None:
         """Write down what a session has found out about its patient. Raises LedgerUnavailableError."""
         await asyncio.get_running_loop().run_in_executor(self._worker, self._papers.keep, record)
 

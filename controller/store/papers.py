@@ -1,11 +1,16 @@
-"""What was found out about a patient besides the dose: thresholds, by place and pair. Rows are only added."""
+"""What was found out about a patient besides the dose. Rows are only added.
+
+Thresholds by place and pair, and what somebody has vouched for.
+"""
 
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Column, MetaData, NullPool, Table, Text, create_engine, insert, select
 
-from controller.words import WordError, dumps, form, loads
-from safety.effects import CalibrationRecord
+from controller.words import Form, WordError, dumps, form, loads
+from safety.attestation import Attestation
+from safety.effects import AttestationRecord, CalibrationRecord
 from safety.prescription import Calibration
 
 from .clinic import transaction
@@ -25,6 +30,17 @@ CALIBRATIONS = Table(
     sqlite_strict=True,
 )
 FOUND = CALIBRATIONS.c
+ATTESTATIONS = Table(
+    "attestations",
+    META,
+    Column("patient", Text, nullable=False, index=True),
+    Column("at_wall_ms", WHOLE, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    sqlite_strict=True,
+)
+VOUCHED = ATTESTATIONS.c
 GUARDS = tuple(
     f"CREATE TRIGGER IF NOT EXISTS {table}_{change} BEFORE {change} ON {table} "
     "BEGIN SELECT RAISE(ABORT, 'what was found stays as it was written'); END"
@@ -32,6 +48,9 @@ GUARDS = tuple(
     for change in ("UPDATE", "DELETE")
 )
 CALIBRATION = form(Calibration, named=True)
+ATTESTATION = form(Attestation, named=True)
+
+Paper = CalibrationRecord | AttestationRecord
 
 
 class Papers:
@@ -46,34 +65,40 @@ class Papers:
             for guard in GUARDS:
                 connection.exec_driver_sql(guard)
 
-    def keep(self, record: CalibrationRecord) -> None:
-        """Write down what was found."""
-        found = record.calibration
-        values = {"at_wall_ms": found.at_wall_ms, "body": dumps(CALIBRATION.write(found))}
-        with transaction(self._writing) as connection:
-            connection.execute(
-                insert(CALIBRATIONS).values(
-                    **values,
-                    patient=record.patient,
-                    site=record.site,
-                    pair=found.pair,
-                    session=record.session,
-                    principal=record.principal,
-                )
+    def keep(self, record: Paper) -> None:
+        """Write down what was found, or vouched for."""
+        row = {"patient": record.patient, "session": record.session}
+        if isinstance(record, AttestationRecord):
+            vouched = record.attestation
+            row |= {"principal": vouched.by, "body": dumps(ATTESTATION.write(vouched))}
+            query = insert(ATTESTATIONS).values(**row, at_wall_ms=vouched.at_wall_ms)
+        else:
+            found = record.calibration
+            row |= {"site": record.site, "pair": found.pair, "principal": record.principal}
+            query = insert(CALIBRATIONS).values(
+                **row, at_wall_ms=found.at_wall_ms, body=dumps(CALIBRATION.write(found))
             )
+        with transaction(self._writing) as connection:
+            connection.execute(query)
+
+    def attestation(self, patient: str) -> Attestation | None:
+        """Give what somebody vouched for last; None where nobody ever did."""
+        theirs = select(VOUCHED.body).where(VOUCHED.patient == patient).order_by(VOUCHED.at_wall_ms.desc()).limit(1)
+        with transaction(self._reading) as connection:
+            body = connection.scalars(theirs).one_or_none()
+        return None if body is None else read_body(ATTESTATION, body, "an attestation")
 
     def calibration(self, patient: str, site: str, pair: str) -> Calibration | None:
         """Give the newest thresholds of a patient at a place with this pair; None where none were found."""
         theirs = select(FOUND.body).where(FOUND.patient == patient, FOUND.site == site, FOUND.pair == pair)
         with transaction(self._reading) as connection:
             body = connection.scalars(theirs.order_by(FOUND.at_wall_ms.desc()).limit(1)).one_or_none()
-        return None if body is None else read_calibration(body)
+        return None if body is None else read_body(CALIBRATION, body, "a calibration")
 
 
-def read_calibration(body: str) -> Calibration:
+def read_body(form_of: Form, body: str, what: str) -> Any:  # noqa: ANN401 - the type whose form it is
     """Read a row. Raises LedgerUnavailableError where it is not as it was written."""
     try:
-        found = CALIBRATION.read(loads(body))
+        return form_of.read(loads(body))
     except WordError as error:
-        raise LedgerUnavailableError(f"a calibration is damaged: {error}") from error
-    return found  # type: ignore[return-value] # the form of a type reads that type
+        raise LedgerUnavailableError(f"{what} is damaged: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from controller.prescriptions import instantiate, stamped
+from controller.prescriptions import DEMO, instantiate, stamped
 from controller.records import Records
 from controller.store.clinic import Clinic
 from controller.store.dose import Ledger
 from controller.store.papers import Papers
 from controller.store.tables import LedgerUnavailableError
-from safety.effects import CalibrationRecord, PermitRequest, Settlement
+from safety.attestation import ITEMS, Attestation
+from safety.effects import AttestationRecord, CalibrationRecord, PermitRequest, Settlement
 from safety.messages import Prepare
 from tests.controller.bookings import NOW, Judge, dose, request
 
@@ -138,3 +140,43 @@ async def test_thresholds_that_cannot_be_read_are_unavailable(shelf: Shelf) -> N
         database.commit()
     with pytest.raises(LedgerUnavailableError, match="a calibration is damaged"):
         await shelf.records.complete(ASKED, NOW)
+
+
+# What was vouched for
+
+CALM = Attestation(at_wall_ms=NOW - 60_000, by="physio-1", answers=tuple((item.id, "no") for item in ITEMS))
+
+
+def vouched(attestation: Attestation, patient: str = "p-1") -> AttestationRecord:
+    return AttestationRecord(session="s-1", patient=patient, attestation=attestation)
+
+
+@pytest.mark.rule("G05")
+@pytest.mark.hazard("H02")
+async def test_what_was_vouched_for_last_comes_with_the_wish(shelf: Shelf) -> None:
+    assert (await shelf.records.complete(ASKED, NOW)).attestation is None
+    later = replace(CALM, at_wall_ms=NOW - 1, answers=(("pregnancy", "unknown"), *CALM.answers[1:]))
+    for each in (later, CALM):
+        await shelf.records.keep(vouched(each))
+    await shelf.records.keep(vouched(replace(CALM, at_wall_ms=NOW), "p-2"))
+    assert (await shelf.records.complete(ASKED, NOW)).attestation == later
+    assert Papers(shelf.path).attestation("p-1") == later
+
+
+@pytest.mark.hazard("H02")
+async def test_what_was_vouched_for_stays_as_it_was_and_is_never_guessed(shelf: Shelf) -> None:
+    await shelf.records.keep(vouched(CALM))
+    with closing(sqlite3.connect(shelf.path)) as database:
+        for change in ("UPDATE attestations SET body = '{}'", "DELETE FROM attestations"):
+            with pytest.raises(sqlite3.IntegrityError, match="stays as it was written"):
+                database.execute(change)
+        database.execute("DROP TRIGGER attestations_UPDATE")
+        database.execute("UPDATE attestations SET body = '{}'")
+        database.commit()
+    with pytest.raises(LedgerUnavailableError, match="an attestation is damaged"):
+        await shelf.records.complete(ASKED, NOW)
+
+
+def test_the_form_holds_every_question_and_answers_none() -> None:
+    form = json.loads((DEMO / "attestation.json").read_text(encoding="utf-8"))
+    assert form == {"answers": {item.id: "unknown" for item in ITEMS}}

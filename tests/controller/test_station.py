@@ -511,3 +511,14 @@ async def test_ids_and_latches_go_on_from_the_journal(ward: Ward) -> None:
     await ward.turn_on()
     assert ward.actor.station.latches == latches == known.latches
     assert ward.actor.station.tally.next_id == known.next_id
+
+
+@pytest.mark.rule("G05")
+@pytest.mark.hazard("H02")
+async def test_what_was_vouched_for_comes_with_the_patients_next_session(ward: Ward) -> None:
+    await ward.prepared()
+    session = ward.actor.station.session
+    assert session is not None
+    await until(lambda: ward.actor.is_at_rest)
+    wish = await ward.records.complete(Prepare(None, "rx-1@1", "p-1"), at(0).wall_ms)
+    assert wish.attestation == session.papers.attestation is not None
