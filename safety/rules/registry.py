@@ -1,7 +1,6 @@
 """The register of rules: id, hazards, the measurement it needs, and what it guards in one sentence.
 
-The severity of each finding stands in the rule's function; PENDING lists the rules that are not built yet, so that
-none is forgotten.
+The severity of each finding stands in the rule's function. What hazards there are stands in hazards.py.
 """
 
 from typing import Final, NamedTuple
@@ -112,9 +111,6 @@ RULES: tuple[Rule, ...] = (
     Rule("X11", "H28", "", "Whole numbers in named units decide; they are rounded towards more dose."),
     Rule("X12", "H40", "", "The service counts its rules before it starts; one that is missing is told."),
 )
-
-PENDING: tuple[str, ...] = ()
-"""Rules of the safety reference that are not built yet."""
 
 LOCK_SCOPE: Final = {
     "G05": Scope.PATIENT,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from rig import (
+    VOUCHED,
     Adjust,
     ArmSession,
     Check,
@@ -26,6 +27,7 @@ from rig import (
 from safety.effects import Silence
 from safety.messages import (
     Adverse,
+    Attest,
     CalibrationBegin,
     CalibrationEnd,
     CalibrationMark,
@@ -60,6 +62,7 @@ WISHES: Final[dict[Verb, object]] = {
     Verb.PAUSE: Pause(),
     Verb.RESUME: Resume(),
     Verb.STOP: Stop(),
+    Verb.ATTEST: Attest(VOUCHED.answers),
     Verb.PRESENT: Present(),
     Verb.RATE: Rate(Rated.EFFORT, 3),
     Verb.SKIN: SkinCheck(ok=True),

@@ -6,4 +6,4 @@ from tests.safety_case.page import Page
 from tests.safety_case.prose import care, course, gate, ledger, monitor, patient, pulse, skin, structure
 
 ROOMS = (gate, patient, pulse, skin, monitor, care, ledger, course, structure)
-PAGES: Final[dict[str, Page]] = {page.id: page for room in ROOMS for page in room.PAGES if page.examples}
+PAGES: Final[dict[str, Page]] = {page.id: page for room in ROOMS for page in room.PAGES}
