@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,9 +11,11 @@ from rig import (
     Adjust,
     ArmSession,
     Check,
+    Claim,
     ClearLatch,
     Modality,
     Phase,
+    Prepare,
     Present,
     Programme,
     Rate,
@@ -28,10 +31,13 @@ from rig import (
     standing,
 )
 
+from safety import care
 from safety.effects import PermitRequest, Silence, WishRecord
-from safety.messages import Adverse, Report, Verb
+from safety.messages import Adverse, Command, Report, Verb
+from safety.prescription import PrescriptionError
 from safety.rules import people
-from safety.rules.views import Watch
+from safety.rules.views import Gate, Watch
+from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 from safety.waveform import OFF
 
@@ -348,3 +354,39 @@ def test_care_begins_anew_with_each_session() -> None:
 @pytest.mark.parametrize("verb", [Verb.PRESENT, Verb.RATE, Verb.SKIN, Verb.REPORT])
 def test_the_verbs_are_those_of_the_wire(verb: Verb) -> None:
     assert verb.value in {"presence.confirm", "session.rate", "session.skin_check", "adverse.report"}
+
+
+@pytest.mark.parametrize("hear", [care.confirm, care.report])
+def test_nothing_is_said_of_a_patient_where_there_is_no_session(hear: Callable[[Turn, Command], None]) -> None:
+    rig = standing(Phase.IDLE)
+    for wish in (Report(Adverse.PAIN), Present()):
+        with pytest.raises(TypeError):
+            hear(Turn(rig.station, rig.now), rig.command(wish))
+
+
+@pytest.mark.rule("M06")
+def test_without_a_session_nothing_is_due() -> None:
+    rig = standing(Phase.IDLE)
+    assert people.m06_resume(Gate(rig.station, rig.command(Resume()), None, rig.now, 0, 0)) is None
+
+
+@pytest.mark.rule("G20")
+def test_a_check_of_one_channel_leaves_the_other_unmeasured() -> None:
+    rig = Rig()
+    rig.up()
+    rig.must(Claim())
+    two = rx(plan(), plan(channel=2, site="right-quadriceps"))
+    rig.must(Prepare(two, two.ref, two.patient))
+    assert dict(rig.must(Check((2,))).details) == {"ohm_2": 1_500}
+    assert [channel.contact.past.probe_ohm for channel in rig.station.session.channels] == [0, 1_500]
+
+
+@pytest.mark.rule("M15")
+@pytest.mark.parametrize(("twin", "is_one"), [(0, True), (2, True), (1, False), (3, False)])
+def test_a_twin_is_another_channel_of_the_prescription(twin: int, is_one: bool) -> None:
+    pair = plan(twin=twin), plan(channel=2, site="right-quadriceps")
+    if is_one:
+        assert rx(*pair).channels[0].twin == twin
+        return
+    with pytest.raises(PrescriptionError, match="twin"):
+        rx(*pair)
