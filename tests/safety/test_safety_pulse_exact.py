@@ -34,3 +34,11 @@ def test_an_energy_just_past_a_whole_microjoule_is_rounded_up():
     found = pulse.g15(lane(Train(1, 1, width_us, 0, width_us * 3), pulse_energy_uj=6_000))
     assert found is not None
     assert (found.asked, found.allowed) == (6_001, 6_000)
+
+
+@pytest.mark.rule("G11")
+@pytest.mark.hazard("H15")
+@pytest.mark.parametrize(("ua", "refused"), [(128_000, False), (128_001, True)])
+def test_a_phase_may_carry_28_nanocoulomb_more_for_each_microsecond(ua: int, refused: bool):
+    found = pulse.g11(lane(Train(1, ua, 100, 0, 20_000), phase_charge_nc=50_000, phase_base_nc=10_000))
+    assert (found is not None and (found.asked, found.allowed) == (12_801, 12_800)) is refused
