@@ -258,7 +258,9 @@ def words(  # noqa: C901, PLR0912 - one question a line
         return (), []
     if new.boot != old.boot or new.uptime_ms < old.uptime_ms or new.frames < old.frames:
         expected["M30"] = STOP
-    if new.button or new.presses != old.presses:
+    # In PREPARED, with nothing on its way, a press is the trial of the button that the gate asks for.
+    is_trial = phase is Phase.PREPARED and before.waiting is None and before.stopping is None
+    if (new.button or new.presses != old.presses) and not is_trial:
         expected["M23"] = STOP
     low, high = device.caps.supply_min_mv, device.caps.supply_max_mv
     if low and high and not low <= new.supply_mv <= high:

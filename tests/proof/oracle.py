@@ -199,7 +199,9 @@ def downward(ghost: Ghost, before: Station, event: Event, after: Station, effect
     )  # fmt: skip
     wish = event.command.wish if isinstance(event, Asked) else None
     reported = isinstance(wish, Report) and before.phase not in (*OFFLINE_PHASES, Phase.UNCERTAIN)
-    stopped = isinstance(event, PatientStop) or isinstance(wish, Stop) or reported
+    # Where nothing flows and nothing is on its way a press is the trial of the button that the gate asks for.
+    tried = before.phase is Phase.PREPARED and before.waiting is None and before.stopping is None
+    stopped = (isinstance(event, PatientStop) and not tried) or isinstance(wish, Stop) or reported
     lost = (
         isinstance(event, DeviceDown | DeviceUp) and before.session is not None and before.phase is not Phase.UNCERTAIN
     )

@@ -392,14 +392,24 @@ class Life:
         if station.phase is Phase.IDLE:
             return "prepare", moves.prepare(dice.randrange(len(stage.rxs)))
         if station.phase in (Phase.PREPARED, Phase.PAUSED):
-            unread = not station.session or len(station.session.readings) < len(station.session.settings)
-            if unread or "G20" in self.spoke or dice.random() < 0.1:
-                return "check", moves.CHECK
-            if station.phase is Phase.PREPARED and dice.random() < 0.1:
-                return "calibrate", moves.CAL_BEGIN
-            armed = station.phase is Phase.PAUSED
-            return ("resume", moves.RESUME) if armed else ("arm", moves.ARM)
+            return self.ready(stage, dice)
         return "start", moves.START
+
+    def ready(self, stage: Stage, dice: random.Random) -> tuple[str, Move]:
+        """Try the stop, check the skin, calibrate now and then; then arm, or resume."""
+        station = stage.station
+        tried = station.session is None or station.session.papers.stop_tried
+        if not tried and dice.random() < 0.9:
+            return "try", moves.TRY
+        if station.device is not None and station.device.status.presses != stage.ghost.line.presses:
+            return "answer", moves.ANSWER
+        unread = not station.session or len(station.session.readings) < len(station.session.settings)
+        if unread or "G20" in self.spoke or dice.random() < 0.1:
+            return "check", moves.CHECK
+        if station.phase is Phase.PREPARED and dice.random() < 0.1:
+            return "calibrate", moves.CAL_BEGIN
+        armed = station.phase is Phase.PAUSED
+        return ("resume", moves.RESUME) if armed else ("arm", moves.ARM)
 
 
 def later(stage: Stage, ms: int) -> Stage:

@@ -42,7 +42,7 @@ def idle(*rxs: Prescription, policy: dict[str, int] | None = None, caps: object 
     return walked_up(stage, m.up({}), m.CLAIM)
 
 
-READY: Final = (m.prepare(0), m.CHECK)
+READY: Final = (m.prepare(0), m.TRY, m.ANSWER, m.CHECK)
 GO: Final = (*READY, m.ARM, m.START)
 ROLES: Final = {f"clear {role}": m.clear(role) for role in ("auditor", "physio", "prescriber", "biomed")}
 JOURNAL: Final = {"committed": m.committed(), "denied": m.denied(), "committed wrong": m.committed(wrong=True)}
@@ -523,7 +523,7 @@ PATIENTS: Final[tuple[tuple[str, Prescription, str], ...]] = (
     ("rate over", rx(plan(period_us=12_499)), "G10"),
     ("charge at", rx(one(ua=75_000, width_us=400, area_mm2=9_000, calibration=found(maximal_ua=80_000))), ""),
     ("charge over", rx(one(ua=75_001, width_us=400, area_mm2=9_000, calibration=found(maximal_ua=80_000))), "G11"),
-    ("density over", rx(plan(area_mm2=300)), "G13"),
+    ("density over", rx(plan(ua=60_000, max_ua=60_000, area_mm2=900, small_pad_reason="a hand")), "G13"),
     ("rest at", rx(plan(), programme=therapy()), ""),
     ("rest under", rx(plan(), programme=therapy(off_ms=5_999)), "G17"),
     ("plateau over", rx(plan(), programme=therapy(on_ms=10_001, off_ms=30_003)), "G17"),

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from safety import machine
 from safety.effects import Arm, Ask, Drive, Effect, Feed, Note, Probe, Silence
 from safety.messages import (
+    WELL,
     Adjust,
     ArmSession,
     Asked,
@@ -58,7 +59,7 @@ from safety.verdict import Reason, Severity
 from safety.waveform import OFF, Picture, Train
 from tests.proof.ghost import Ghost
 from tests.proof.oracle import Judged, judge
-from tests.safety.parts import CAPS, IDENTITY, MONO_MS, WALL_MS, envelope_ppm
+from tests.safety.parts import CAPS, IDENTITY, MONO_MS, VOUCHED, WALL_MS, envelope_ppm
 
 BOOT: Final = "b1"
 
@@ -85,7 +86,7 @@ class Stage(NamedTuple):
         """Let something happen, and have it judged."""
         wall_ms = what.ms if what.wall_ms is None else what.wall_ms
         now = Now(self.now.mono_ms + what.ms, self.now.wall_ms + wall_ms)
-        station = machine.fresh(self.station.config) if isinstance(what.event, Booted) else self.station
+        station = fresh(self.station.config) if isinstance(what.event, Booted) else self.station
         done = machine.step(station, what.event, now)
         judged = judge(self.ghost, station, what.event, now, done)
         return self._replace(station=done.station, ghost=judged.ghost, now=now), judged, done
@@ -104,9 +105,14 @@ class Stage(NamedTuple):
 Move = Callable[[Stage], Happening | None]
 
 
+def fresh(config: Config) -> Station:
+    """Make a station whose service is well."""
+    return machine.fresh(config)._replace(health=WELL)
+
+
 def begin(config: Config, rxs: tuple[Prescription, ...], caps: Capabilities = CAPS) -> Stage:
     """Make a stage with a service that has just started, and an empty journal."""
-    stage = Stage(machine.fresh(config), Ghost(), Now(MONO_MS, WALL_MS), rxs, caps)
+    stage = Stage(fresh(config), Ghost(), Now(MONO_MS, WALL_MS), rxs, caps)
     return stage.after(Happening(Booted(BOOT, "", 0, (), 1)))[0]
 
 
@@ -141,7 +147,7 @@ def burst(stage: Stage, session: Session, trial: Trial, late_ms: int) -> Picture
 
 def tick(ms: int, unsynced_ms: int = 0, wall_ms: int | None = None) -> Move:
     """Let a tick come after `ms` with what the programme asks for."""
-    return lambda stage: Happening(Tick(wanted(stage, ms), unsynced_ms), ms, wall_ms)
+    return lambda stage: Happening(Tick(wanted(stage, ms), unsynced_ms, WELL), ms, wall_ms)
 
 
 def twisted(ms: int, twist: Callable[[Train, Stage], tuple[Train, ...]]) -> Move:
@@ -153,7 +159,7 @@ def twisted(ms: int, twist: Callable[[Train, Stage], tuple[Train, ...]]) -> Move
         trains = wanted(stage, ms).trains or (
             stage.session.settings[0].plan.train(stage.session.settings[0].setpoint_ua),
         )
-        return Happening(Tick(Picture((*trains[:-1], *twist(trains[-1], stage))), 0), ms)
+        return Happening(Tick(Picture((*trains[:-1], *twist(trains[-1], stage))), 0, WELL), ms)
 
     return move
 
@@ -331,8 +337,13 @@ def wish(
 
 
 def prepare(index: int) -> Move:
-    """Ask for a session under one of the stage's prescriptions."""
-    return wish(lambda stage: Prepare(stage.rxs[index], stage.rxs[index].ref, stage.rxs[index].patient))
+    """Ask for a session under one of the stage's prescriptions, for a patient whom somebody has just vouched for."""
+
+    def what(stage: Stage) -> Wish:
+        rx, vouched = stage.rxs[index], replace(VOUCHED, at_wall_ms=stage.now.wall_ms)
+        return Prepare(rx, rx.ref, rx.patient, attestation=vouched)
+
+    return wish(what)
 
 
 def clear(role: str, index: int = 0, reason: str = "looked at it") -> Move:
@@ -372,6 +383,8 @@ CHECK, ARM, START, PAUSE, RESUME, STOP = (
     wish(w) for w in (Check(()), ArmSession(), Start(), Pause(), Resume(), Stop())
 )
 ANSWER: Final = word()
+TRY: Final = word(presses=lambda presses: presses + 1)
+"""The patient presses the stop and lets it go, while nothing flows; the count in the next word is the old one again."""
 
 
 def PRESS(_stage: Stage) -> Happening:  # noqa: N802 - a move like the constants above

@@ -78,7 +78,7 @@ class Clinic(RuleBasedStateMachine):
         steps = {
             **UP,
             Standing.IDLE: (moves.prepare(patient),),
-            Standing.PREPARED: (moves.CHECK, moves.CAL_BEGIN if calibrates else moves.ARM),
+            Standing.PREPARED: (moves.TRY, moves.ANSWER, moves.CHECK, moves.CAL_BEGIN if calibrates else moves.ARM),
         }
         for _ in range(3):
             for move in steps.get(self.stage.station.phase, ()):

@@ -20,7 +20,7 @@ from safety.verdict import Clear, Scope
 
 AT_LEAST: Final = frozenset(
     {"width_min_us", "period_min_us", "rest_ratio_ppm", "ramp_ms", "check_low_ohm", "gap_ms", "gap_short_ms",
-     "gap_first_ms", "mu_hold_ppm", "mu_pause_ppm"}
+     "gap_first_ms", "mu_hold_ppm", "mu_pause_ppm", "area_mm2", "small_area_mm2", "spacing_mm"}
 )  # fmt: skip
 """The limits that are lower bounds; all others are upper ones."""
 
@@ -43,6 +43,7 @@ LEGAL: Final[Mapping[Verb, frozenset[Phase]]] = {
     Verb.PAUSE: frozenset({Phase.ARMED, Phase.RUNNING, Phase.CALIBRATING}),
     Verb.RESUME: frozenset({Phase.PAUSED}),
     Verb.CAL_BEGIN: frozenset({Phase.PREPARED}),
+    Verb.ATTEST: frozenset({Phase.PREPARED, Phase.PAUSED}),
     **dict.fromkeys((Verb.CAL_STEP, Verb.CAL_MARK, Verb.CAL_END), frozenset({Phase.CALIBRATING})),
 }
 """Where each wish of a therapy, and of a calibration, is legal."""
@@ -70,6 +71,7 @@ ROLES: Final = {
 CLASSES: Final = {
     Scope.DEVICE: {Clear.MAINTENANCE},
     Scope.MONTAGE: {Clear.ACK_QUALIFIED},
+    Scope.PATIENT: {Clear.ACK_QUALIFIED},
     Scope.SESSION: {Clear.ACK_OPERATOR, Clear.NEW_SESSION, Clear.ACK_QUALIFIED},
 }
 """Who may remove a latch of a class, and which classes a latch of a scope can have."""
@@ -85,6 +87,8 @@ def limit(site: Limits, rx: Prescription, name: str) -> int:
     minutes = {"nmes": {"S0": 30, "S1": 20, "S2": 15}, "tens": {"S0": 60, "S1": 30, "S2": 20}}
     if name == "therapy_ms":
         layers.append(minutes[rx.programme.modality][rx.sensation] * 60_000)
+    if name in ("area_mm2", "small_area_mm2") and rx.sensation is Sensation.S2:
+        layers.append(5_000)
     if name == "ratio_ppm":
         layers.append({"S0": 1_500_000, "S1": 1_300_000, "S2": 1_200_000}[rx.sensation])
     return tightest(layers)
