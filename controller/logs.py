@@ -19,7 +19,7 @@ import structlog
 KEYS = frozenset(
     {"event", "level", "timestamp", "exception", "exc_info"}
     | {"boot_id", "other_boot_id", "instance", "policy", "hard_limits", "device", "devices", "port", "topic"}
-    | {"principal", "code", "count", "error", "why", "trigger"}
+    | {"principal", "verb", "code", "count", "error", "why", "trigger"}
 )
 """The allow-list. `error` and `why` are texts of our own, made of codes, paths and figures."""
 WAITING = 4096

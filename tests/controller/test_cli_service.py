@@ -181,7 +181,7 @@ def test_a_claim_is_kept_until_it_is_let_go(served: House) -> None:
         ]
         time.sleep(6)
         assert [send(served, verb, "--body", body)[0] for verb, body in (
-            ("session.prepare", RX), ("impedance.check", "{}"), ("session.arm", "{}"),
+            ("session.prepare", RX), ("impedance.check", "{}"), ("session.attest", '{"answers": {"pregnancy": "no"}}'),
         )] == [0, 0, 0]  # fmt: skip
     finally:
         keeper.send_signal(signal.SIGINT)

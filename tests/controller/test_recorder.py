@@ -91,7 +91,7 @@ def test_a_moment_has_one_line() -> None:
     stop = Moment(at(6), PatientStop(), (Silence(cut=False), Drive(Grant(1, 2, 3), OFF)))
     now = 1_700_000_000_000
     assert line_of(tick(7)).decode() == (
-        f'["Moment",[[7,{now + 7}],["Tick",[[[[1,30000,200,0,10000]]],7]],[["Feed",[[9,7,207]]]]]]\n'
+        f'["Moment",[[7,{now + 7}],["Tick",[[[[1,30000,200,0,10000]]],7,[true,true,true]]],[["Feed",[[9,7,207]]]]]]\n'
     )
     assert line_of(heard).decode() == (
         f'["Moment",[[5,{now + 5}],["Heard",[4,[1,2,3,"running",0,false,0,12000,3,4],'

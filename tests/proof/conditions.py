@@ -30,6 +30,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from tests.proof.result import Result, table
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 RECORD, CLOSE, OPEN = "__condition__", "__decision__", "__begin__"
 
@@ -255,10 +257,11 @@ def objections(unshown: Mapping[str, list[str]], excused: Mapping[str, Mapping[s
     ]
 
 
-def run(quick: bool) -> dict[str, object]:
+def stage(*, quick: bool) -> Result:
     """Run tests/safety with recorders in the heart; in a hurry nothing: a part of the suite proves nothing here."""
+    title = "Conditions"
     if quick:
-        return {"skipped": "the whole of tests/safety has to run"}
+        return Result(title, {}, [], [])
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "conditions.json"
         command = [sys.executable, "-m", "pytest", "tests/safety", "-q", "-p", "tests.proof.conditions"]
@@ -266,15 +269,17 @@ def run(quick: bool) -> dict[str, object]:
             [*command, f"--conditions={target}"], cwd=ROOT, capture_output=True, text=True, env=os.environ, check=False
         )
         if done.returncode:
-            return {"failed": done.stdout[-2000:]}
+            return Result(title, {}, [], [f"the suite fails under the recorder: {done.stdout[-500:]}"])
         found = json.loads(target.read_text(encoding="utf-8"))
     excused = tomllib.loads(EXCUSED.read_text(encoding="utf-8"))
-    return {
-        "decisions": found["decisions"],
-        "conditions": found["conditions"],
+    figures = {
+        "decisions": int(found["decisions"]),
+        "conditions": int(found["conditions"]),
         "excused": sum(len(texts) for texts in excused.values()),
-        "objections": objections(found["open"], excused),
     }
+    rows = [(place, f"`{text}`", why) for place, texts in excused.items() for text, why in texts.items()]
+    lines = table(("where", "condition that cannot flip its decision alone", "why"), rows) if rows else []
+    return Result(title, figures, lines, objections(found["open"], excused))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -38,6 +38,8 @@ STAGES: Final = (
     Stage("bite", "tests.proof.bite", quick=True),
     Stage("coverage", "tests.proof.owned", quick=False),
     Stage("mutation", "tests.proof.mutation", quick=True),
+    Stage("conditions", "tests.proof.conditions", quick=False),
+    Stage("adversary", "tests.proof.search", quick=False),
 )
 
 

@@ -20,7 +20,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -46,6 +46,7 @@ from safety.state import Phase
 from safety.verdict import Clear
 from safety.waveform import OFF, Picture
 from tests.proof import stage as moves
+from tests.proof.result import Result
 from tests.proof.stage import Happening, Move, Stage
 from tests.proof.truth import cap_ua
 from tests.safety.parts import CAPS, WALL_MS, config, plan, rx
@@ -457,6 +458,16 @@ def gather(hauls: Iterator[Haul], seen: Counter[str], tell: Callable[[Haul], Non
         if haul.findings:
             return Haul(seen, haul.findings)
     return Haul(seen, [])
+
+
+def stage(*, quick: bool) -> Result:
+    """Search for more than may be given, or for current without a grant."""
+    found = run(quick)
+    steps, flowing = cast("int", found["steps"]), cast("float", found["flowing"])
+    wrong = [str(finding) for finding in cast("list[object]", found["findings"])]
+    if not found["ok"] and not wrong:
+        wrong = [f"current flowed in {flowing} of the steps: too few to prove anything"]
+    return Result("Adversary", {"steps": steps, "percent with current": round(flowing * 100)}, [], wrong)
 
 
 def run(quick: bool, *, steps: int = 0, seed: int = 0) -> dict[str, object]:
