@@ -4,7 +4,7 @@ A permit is committed first; only when it is durable is the device armed with th
 itself.
 """
 
-from safety.dose import given_by
+from safety.dose import given_by, measured_nc
 from safety.effects import Arm, ChannelRequest, Envelope, Permit, PermitRequest, WishRecord
 from safety.impedance import median
 from safety.messages import Command, EntryKind
@@ -64,15 +64,20 @@ def therapy_permit(turn: Turn, session: Session) -> Permit:
 
     The reservation is for the set-point; the device's own envelope reaches to the top of the prescribed window, so
     that a permitted rise needs no
-    new arming.
+    new arming. What was given is reserved as it will be charged: with the device's accuracy laid on top.
     """
-    programme = session.rx.programme
+    programme, device = session.rx.programme, turn.station.device
+    accuracy_ppm = device.caps.accuracy_ppm if device is not None else 0
     left_ms = programme.therapy_ms - session.course.played_ms
     envelopes, reserve = [], []
     for index, setting in enumerate(session.settings):
         plan, given = setting.plan, given_by(session, index)
         dose = worst_dose(plan, programme, setting.setpoint_ua, left_ms)
-        total = Dose(nc=given.nc + dose.nc, i2t=given.i2t + dose.i2t, on_ms=given.on_ms + dose.on_ms)
+        total = Dose(
+            nc=measured_nc(given.nc, 0, accuracy_ppm) + dose.nc,
+            i2t=given.i2t + dose.i2t,
+            on_ms=given.on_ms + dose.on_ms,
+        )
         most_nc = min(worst_dose(plan, programme, plan.max_ua, left_ms).nc + given.nc, session.limits.session_nc)
         envelopes.append(Envelope(plan.channel, plan.max_ua, plan.width_us, plan.period_us, most_nc))
         reserve.append(total)

@@ -177,7 +177,9 @@ def test_a_rise_late_in_a_session_still_reserves_what_the_device_has_counted() -
     assert rig.must(Adjust(1, 1_000)).status == "succeeded"
     left_ms = 60_000 - rig.station.session.course.played_ms
     cycles, pulse_nc = -(-left_ms // 10_000), 2 * 21_000 * 300 // 1_000
-    assert rig.station.session.permit.reserve[0].nc == counted + -(-cycles * 161 * pulse_nc * 105 // 100)
+    assert rig.station.session.permit.reserve[0].nc == -(-counted * 101 // 100) + -(
+        -cycles * 161 * pulse_nc * 105 // 100
+    )
 
 
 def test_a_session_that_was_never_armed_has_nothing_to_settle() -> None:
