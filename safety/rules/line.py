@@ -22,14 +22,19 @@ def m04_stopped(word: Word) -> Reason | None:
 
 def m23_button(word: Word) -> Reason | None:
     """The patient's button is down, or was pressed since the last word."""
-    if not word.after.button and word.after.presses == word.before.presses:
-        return None
-    return Reason("M23", STOP, "SES.PATIENT_STOP")
+    if word.after.button or was_pressed(word):
+        return Reason("M23", STOP, "SES.PATIENT_STOP")
+    return None
+
+
+def was_pressed(word: Word) -> bool:
+    """Tell whether the device has counted a press since its last word; a device that restarted counts anew (M30)."""
+    return word.after.boot == word.before.boot and word.after.presses != word.before.presses
 
 
 def is_let_go(word: Word) -> bool:
     """Tell whether the patient's button is up, and was down at or since the last word."""
-    return not word.after.button and (word.before.button or word.after.presses != word.before.presses)
+    return not word.after.button and (word.before.button or was_pressed(word))
 
 
 def m27_still(word: Word) -> Reason | None:

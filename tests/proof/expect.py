@@ -260,7 +260,8 @@ def words(  # noqa: C901, PLR0912 - one question a line
         expected["M30"] = STOP
     # In PREPARED, with nothing on its way, a press is the trial of the button that the gate asks for.
     is_trial = phase is Phase.PREPARED and before.waiting is None and before.stopping is None
-    if (new.button or new.presses != old.presses) and not is_trial:
+    pressed = new.boot == old.boot and new.presses != old.presses
+    if (new.button or pressed) and not is_trial:
         expected["M23"] = STOP
     low, high = device.caps.supply_min_mv, device.caps.supply_max_mv
     if low and high and not low <= new.supply_mv <= high:
