@@ -482,8 +482,8 @@ def test_m23_hears_the_button_down_and_a_press_that_was_missed() -> None:
     assert line.m23_button(word({"button": True}, button=True)) == pressed
     assert line.m23_button(word({"button": True}, button=False)) is None
     assert line.m23_button(word(presses=4)) == pressed
-    assert line.m23_button(word({"boot": 99}, presses=4)) is None
-    assert line.m23_button(word({"boot": 99}, button=True)) == pressed
+    assert line.m23_button(word(boot=99, presses=4)) is None
+    assert line.m23_button(word(boot=99, button=True)) == pressed
     assert line.m23_button(word({"presses": 127}, presses=0)) == pressed
 
 
