@@ -21,8 +21,12 @@ from typing import Protocol
 
 import iotcore
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).with_name("safety")))  # for `from rig import Rig`, in whatever order tests run
+
+settings.register_profile("house", deadline=None)  # how long an example takes is the machine's business, not a test's
+settings.load_profile("house")
 
 HOST = "127.0.0.1"
 PATIENCE_S = 30.0

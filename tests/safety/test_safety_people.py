@@ -357,6 +357,8 @@ def test_the_verbs_are_those_of_the_wire(verb: Verb) -> None:
 
 
 @pytest.mark.parametrize("hear", [care.confirm, care.report])
+@pytest.mark.rule("M06")
+@pytest.mark.rule("M24")
 def test_nothing_is_said_of_a_patient_where_there_is_no_session(hear: Callable[[Turn, Command], None]) -> None:
     rig = standing(Phase.IDLE)
     for wish in (Report(Adverse.PAIN), Present()):
