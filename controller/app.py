@@ -91,6 +91,7 @@ async def keep(settings: Settings) -> None:
         broker = Broker(address, topics, devices, instance=instance, boot_id=boot_id, handler=desk)
         outbox.publish = broker.publish
         desk.answer_orphans()
+        stack.push_async_callback(desk.looked_up)
         for actor in actors.values():
             stack.push_async_callback(actor.close)
             await actor.boot()

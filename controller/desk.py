@@ -176,6 +176,10 @@ class Desk:
             log.error("records.unavailable", error=str(error))
             self._reject(device, command, "DOSE.LEDGER_UNAVAILABLE")
             return
+        except Exception as error:
+            log.error("records.failed", error=repr(error), exc_info=error)
+            self._reject(device, command, "SYS.INTERNAL")
+            return
         if self._is_draining:
             self._reject(device, command, "SYS.DRAINING")
         else:
@@ -188,7 +192,7 @@ class Desk:
 
     async def looked_up(self) -> None:
         """Wait until everything was looked up that is wanted so far."""
-        await asyncio.gather(*self._looking_up)
+        await asyncio.gather(*self._looking_up, return_exceptions=True)
 
     def _keep(self, principal: str, command_id: str, digest: str, answer: bytes) -> None:
         try:

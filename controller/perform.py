@@ -35,6 +35,7 @@ from safety.effects import (
 )
 from safety.messages import Committed, Denied, Flaw, Garbled, Latch, Now
 from safety.messages import Event as Fact
+from safety.times import Times
 from safety.verdict import Reason, Scope, Severity
 
 from .chain import JournalError
@@ -48,10 +49,6 @@ log = structlog.get_logger()
 
 RETRY_S = 1.0
 """Between attempts to tell a ledger that cannot be reached what it is owed (engineering default)."""
-HOLD_MS = 60_000
-"""How much longer than its permit a session holds its patient and its device (safety reference X10)."""
-EARLY_MS = 5_000
-"""So much sooner than in the ledger does a hold end here: two clocks never agree (engineering default)."""
 
 
 class Job(NamedTuple):
@@ -85,6 +82,7 @@ class Performer:
     def __init__(
         self,
         device: str,
+        times: Times,
         journal: Journal,
         ledger: Ledger,
         records: Records,
@@ -94,6 +92,7 @@ class Performer:
         fail: Callable[[Exception], None],
     ) -> None:
         self._device = device
+        self._times = times
         self._journal = journal
         self._ledger = ledger
         self._records = records
@@ -205,7 +204,7 @@ class Performer:
     async def _reserve(self, entry: Entry, request: PermitRequest) -> None:
         # The end of a hold is reckoned from before it was asked for, on the clock that nobody sets.
         now = self._clock()
-        lasts_ms = request.permit.ends_mono_ms - now.mono_ms + HOLD_MS
+        lasts_ms = request.permit.ends_mono_ms - now.mono_ms + self._times.hold_margin_ms
         try:
             reasons, token = await self._ledger.reserve(self._device, request, now.wall_ms, lasts_ms)
         except LedgerError as error:
@@ -215,7 +214,7 @@ class Performer:
             self._post(Denied(entry.id, reasons))
             return
         known_ms = self._hold.ends_mono_ms if self._hold.session == request.session else 0
-        self._hold = Hold(request.session, token, max(known_ms, now.mono_ms + lasts_ms - EARLY_MS))
+        self._hold = Hold(request.session, token, max(known_ms, now.mono_ms + lasts_ms - self._times.hold_early_ms))
         self._make_durable(entry, self._clock(), self._hold)
 
     async def newer_token(self, session: str, patient: str) -> int:

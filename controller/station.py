@@ -113,7 +113,9 @@ class Actor:
         self._lost = asyncio.Event()
         self._tape: Tape | None = None
         self._closing: set[asyncio.Future[Recording]] = set()
-        self._performer = Performer(config.device, journal, ledger, records, audience, clock, self.post, self.fail)
+        self._performer = Performer(
+            config.device, config.times, journal, ledger, records, audience, clock, self.post, self.fail
+        )
         self.station = machine.fresh(config)
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from safety.attestation import Attestation, class_of
 from safety.effects import AttestationRecord
-from safety.limits import CLASS_CAPS, meet
+from safety.limits import CLASS_CAPS, Limits, meet
 from safety.messages import Attest, Command, EntryKind
 from safety.prescription import Prescription
 from safety.rules import papers
@@ -18,12 +18,20 @@ def treated_as(rx: Prescription, attestation: Attestation | None) -> Prescriptio
     return replace(rx, sensation=class_of(rx, attestation))
 
 
+def limits_of(turn: Turn, rx: Prescription) -> Limits:
+    """Lay the site's limits, the class's ceilings and the prescription's own over one another: a session's snapshot."""
+    modality = rx.programme.modality
+    return meet(turn.station.config.limits[modality], CLASS_CAPS[modality, rx.sensation], dict(rx.limits))
+
+
 def vouched(turn: Turn, session: Session, attestation: Attestation) -> Session:
     """Put an attestation into a session: its limits can only tighten by it."""
-    rx = treated_as(session.rx, attestation)
-    site = turn.station.config.limits[rx.programme.modality]
-    limits = meet(site, CLASS_CAPS[rx.programme.modality, rx.sensation], dict(rx.limits))
-    return session._replace(rx=rx, limits=limits, papers=session.papers._replace(attestation=attestation))
+    known = session.papers.attestation
+    # What the session was opened with, or was said in it before, has made its class stricter already: it counts once.
+    counted = known is not None and known.says("fragile_skin") == "yes"
+    rx = session.rx if counted else treated_as(session.rx, attestation)
+    papers = session.papers._replace(attestation=attestation)
+    return session._replace(rx=rx, limits=limits_of(turn, rx), papers=papers)
 
 
 def attest(turn: Turn, command: Command) -> None:
@@ -39,7 +47,7 @@ def attest(turn: Turn, command: Command) -> None:
         AttestationRecord(session=session.id, patient=session.rx.patient, attestation=attestation),
     )
     gate = Gate(turn.station, command, session, turn.now, 0, 0)
-    found = tuple(reason for reason in (papers.g05(gate),) if reason is not None)
+    found = tuple(turn.ask((papers.g05,), gate))
     turn.answer(command, "succeeded", found[0].code if found else "OK", found, sensation=session.rx.sensation.value)
     locked = papers.g05_absolute(gate)
     if locked is not None:

@@ -13,7 +13,11 @@ class NestingError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """The times of one device profile, in ms."""
+    """The times of one device profile, in ms.
+
+    A session holds patient and device for `hold_margin_ms` beyond its permit, and gives both up `hold_early_ms` before
+    the ledger does: a frame that was judged in time may land a dead man later, and be obeyed for another (ADR 0009).
+    """
 
     tick_ms: int = 50
     keep_alive_ms: int
@@ -27,6 +31,7 @@ class Times:
     claim_ms: int = 5_000
     presence_ms: int = 300_000
     hold_margin_ms: int = 60_000
+    hold_early_ms: int = 5_000
 
     def __post_init__(self) -> None:
         chain = ("tick_ms", "keep_alive_ms", "grant_ms", "silence_pause_ms", "dead_man_ms", "claim_ms", "presence_ms")
@@ -37,6 +42,8 @@ class Times:
                 raise NestingError(f"{shorter} = {low} ms does not lie below {longer} = {high} ms")
         if not self.ack_ms <= self.keep_alive_ms:
             raise NestingError(f"ack_ms = {self.ack_ms} ms is longer than keep_alive_ms = {self.keep_alive_ms} ms")
+        if self.hold_early_ms < 2 * self.dead_man_ms:
+            raise NestingError(f"hold_early_ms = {self.hold_early_ms} ms is shorter than two dead men")
         if not self.silence_hold_ms < self.silence_pause_ms < self.silence_stop_ms:
             raise NestingError("the steps of M04 do not rise: hold < pause < stop")
 

@@ -8,9 +8,8 @@ until the journal, and then the device, has answered.
 from typing import Final
 
 from safety import calibrate, care, reprobe
-from safety.attest import attest, treated_as
+from safety.attest import attest, limits_of, treated_as
 from safety.effects import Clearing, Envelope, Opening, Permit
-from safety.limits import CLASS_CAPS, meet
 from safety.messages import (
     Adjust,
     Asked,
@@ -237,13 +236,11 @@ def opened(turn: Turn, rx: Prescription, wish: Prepare) -> Session:
     """Make the session that this prescription would be, with its snapshot of limits."""
     pads = dict(wish.pads)
     rx = treated_as(rx, wish.attestation)
-    site = turn.station.config.limits[rx.programme.modality]
-    limits = meet(site, CLASS_CAPS[rx.programme.modality, rx.sensation], dict(rx.limits))
     zeros = (0,) * len(rx.channels)
     session = Session(
         id=f"s-{turn.station.config.device}-{turn.station.boot_id}-{turn.new_id()}",
         rx=rx,
-        limits=limits,
+        limits=limits_of(turn, rx),
         settings=tuple(Setting(plan, plan.ua, 0, pads.get(plan.channel, ())) for plan in rx.channels),
         readings=(),
         permit=None,

@@ -185,6 +185,18 @@ async def test_records_that_cannot_be_read_are_told_in_words(desk: Reception, lo
     assert "DOSE.LEDGER_UNAVAILABLE" in str(known[1])
 
 
+async def test_a_lookup_that_breaks_is_told_and_the_command_is_answered(desk: Reception, logged: Lines) -> None:
+    class Broken:
+        async def complete(self, *_: object) -> None:
+            raise RuntimeError("a defect of our own")
+
+    desk.desk._records = Broken()  # type: ignore[assignment]
+    desk.ask("session.prepare", body=PREPARE)
+    await desk.desk.looked_up()
+    assert answers(desk.outbox.take()) == [(ACK, "rejected", "SYS.INTERNAL")]
+    assert [line["event"] for line in logged] == ["records.failed"]
+
+
 async def test_what_was_looked_up_when_the_service_had_begun_to_end_is_refused(desk: Reception) -> None:
     desk.ask("session.prepare", body=PREPARE)
     desk.desk.drain()

@@ -45,6 +45,7 @@ from safety.messages import Command as Asking
 from safety.messages import Committed, Denied, EntryKind, Expect, Flaw, Garbled, Heard, Latch, Now, Probed, Stop
 from safety.messages import Event as Fact
 from safety.prescription import Calibration
+from safety.times import NATIVE
 from safety.verdict import Clear, Reason, Scope, Severity
 from safety.waveform import OFF, Picture, Train
 from tests.controller.bookings import NO, Judge, dose, request, rows, settlement
@@ -137,7 +138,15 @@ class Hand:
         self.ledger = Ledger(self.ledger_path, self.judge, may_create=True)
         records = Records(Clinic(self.ledger_path), Papers(self.ledger_path), self.ledger)
         self.performer = Performer(
-            "dev1", self.journal, self.ledger, records, self, lambda: self.now, self.posted.append, self.failures.append
+            "dev1",
+            NATIVE,
+            self.journal,
+            self.ledger,
+            records,
+            self,
+            lambda: self.now,
+            self.posted.append,
+            self.failures.append,
         )
 
     async def connect(self) -> None:

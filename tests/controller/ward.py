@@ -64,7 +64,7 @@ from tests.controller.peer import read_frame, until
 DEAD_MAN_MS = 15_000
 TIMES = Times(
     keep_alive_ms=100, ack_ms=100, grant_ms=5_000, silence_hold_ms=8_000, silence_pause_ms=10_000,
-    silence_stop_ms=20_000, dead_man_ms=DEAD_MAN_MS, claim_ms=60_000,
+    silence_stop_ms=20_000, dead_man_ms=DEAD_MAN_MS, claim_ms=60_000, hold_early_ms=2 * DEAD_MAN_MS,
 )  # fmt: skip
 PATIENT = {
     "tick_hold_ms": 5_000, "tick_pause_ms": 8_000, "tick_stop_ms": 10_000, "silence_hold_ms": 8_000,

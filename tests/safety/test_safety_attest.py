@@ -223,9 +223,13 @@ def test_fragile_skin_makes_the_session_one_class_stricter_and_nothing_makes_it_
 @pytest.mark.hazard("H05")
 def test_what_is_known_when_the_session_opens_counts_from_then() -> None:
     fragile = replace(VOUCHED, answers=answers(fragile_skin="yes"))
-    session = strict(papers=fragile).station.session
+    rig = strict(papers=fragile)
+    session = rig.station.session
     assert session is not None
     assert (session.rx.sensation, session.limits.phase_charge_nc) == (Sensation.S1, 15_000)
+    for _ in range(2):  # said again, it counts once
+        rig.must(Attest(answers(fragile_skin="yes")))
+        assert rig.station.session.rx.sensation is Sensation.S1  # type: ignore[union-attr]
     sole = rx(plan(montage=pads("left lower-leg", "left foot-sole")))
     session = strict(sole).station.session
     assert session is not None

@@ -14,6 +14,7 @@ GOOD = {
     "tick_ms": 50, "keep_alive_ms": 100, "ack_ms": 50, "init_ack_ms": 500, "grant_ms": 200, "silence_hold_ms": 300,
     "silence_pause_ms": 500, "silence_stop_ms": 1_000, "dead_man_ms": 500, "claim_ms": 5_000, "presence_ms": 300_000,
     "hold_margin_ms": 60_000,
+    "hold_early_ms": 5_000,
 }  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def test_times_that_must_rise_may_not_be_equal(shorter: str, longer: str):
     spread = {
         "tick_ms": 10, "ack_ms": 1, "keep_alive_ms": 1_000, "grant_ms": 2_000, "silence_hold_ms": 2_500,
         "silence_pause_ms": 3_000, "silence_stop_ms": 5_000, "dead_man_ms": 4_000, "claim_ms": 5_000,
-        "presence_ms": 6_000,
+        "presence_ms": 6_000, "hold_early_ms": 20_000,
     }  # fmt: skip
     spread |= {"silence_hold_ms": 1} if shorter == "grant_ms" else {}
     low = spread[shorter]
@@ -64,6 +65,14 @@ def test_an_ack_comes_before_the_next_keep_alive():
     assert Times(**GOOD | {"ack_ms": 100}).ack_ms == 100
     with pytest.raises(NestingError, match="ack_ms = 101 ms is longer than keep_alive_ms = 100 ms"):
         Times(**GOOD | {"ack_ms": 101})
+
+
+@pytest.mark.rule("X10")
+@pytest.mark.hazard("H26")
+def test_a_hold_ends_two_dead_men_early():
+    assert Times(**GOOD | {"dead_man_ms": 2_500}).hold_early_ms == 5_000
+    with pytest.raises(NestingError, match="hold_early_ms = 5000 ms is shorter than two dead men"):
+        Times(**GOOD | {"dead_man_ms": 2_501})
 
 
 def test_the_steps_of_m04_rise():
