@@ -13,7 +13,7 @@ import termios
 from collections.abc import Callable
 from contextlib import suppress
 from fcntl import ioctl
-from typing import Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
 import serialx
@@ -49,6 +49,14 @@ class LinkError(Exception):
         self.code = code
 
 
+class Mode(NamedTuple):
+    """How a serial line is set: 8 data bits and no flow control in any case."""
+
+    baud: int
+    even_parity: bool = False
+    stop_bits: Literal[1, 2] = 1
+
+
 class Handle(Protocol):
     """An open port of either kind."""
 
@@ -79,14 +87,14 @@ class Link:
 
     @classmethod
     async def open(
-        cls, port: str, baud: int, *, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
+        cls, port: str, mode: Mode, *, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
     ) -> Self:
-        """Open a line that nobody else holds; 8 data bits, no parity, 1 stop bit, no flow control. Raises LinkError.
+        """Open a line that nobody else holds. Raises LinkError.
 
         `on_lost` is called once, soon after a loss, with a text for people, and never after `close`. A TCP line cannot
         be held against others from here: that is up to its far end.
         """
-        opening = asyncio.get_running_loop().run_in_executor(None, _open_handle, port, baud)
+        opening = asyncio.get_running_loop().run_in_executor(None, _open_handle, port, mode)
         try:
             handle = await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -184,10 +192,16 @@ class Link:
             self._on_lost(f"{self._port}: the line is lost: {why}")
 
 
-def _open_handle(port: str, baud: int) -> Handle:
+def _open_handle(port: str, mode: Mode) -> Handle:
     if "://" in port:
         return _open_tcp(port)
-    serial = serialx.serial_for_url(f"device://{port}", baudrate=baud, exclusive=True)
+    serial = serialx.serial_for_url(
+        f"device://{port}",
+        baudrate=mode.baud,
+        parity=serialx.PARITY_EVEN if mode.even_parity else serialx.PARITY_NONE,
+        stopbits=mode.stop_bits,
+        exclusive=True,
+    )
     serial.open()
     # The library's lock keeps out those who ask for it, this mark the others. Not on a pty: there the mark outlives a
     # crash of this process for as long as the far end is open, and locks out whoever starts after it.

@@ -290,7 +290,7 @@ def look(turn: Turn, event: Heard, answers: bool) -> tuple[Reason, ...]:
             contact,
             session.limits,
             device.caps,
-            answers and event.status.state not in STILL,
+            answers and device.caps.echo and event.status.state not in STILL,
             session.rx.sensation,
             turn.station.holds,
         )

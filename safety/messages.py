@@ -322,7 +322,9 @@ class Capabilities:
     """What the device can do and what it can measure.
 
     A measurement that is not fitted is None or False, and its rules say so. `balance`: the difference of a pulse's
-    phases; `temperature`: the skin's; `rails_mv`: voltages it can choose from; `reprobe`: ohms between trains.
+    phases; `temperature`: the skin's; `rails_mv`: voltages it can choose from; `reprobe`: ohms between trains;
+    `echo`: the picture in force. `mute_us` is what it takes between two pulses for itself; `one_period`: all of its
+    channels share one.
     """
 
     channels: int
@@ -349,6 +351,11 @@ class Capabilities:
     temperature: bool = False
     rails_mv: tuple[int, ...] = ()
     reprobe: bool = False
+    echo: bool = True
+    min_gap_us: int = 0
+    max_gap_us: int = 65_535
+    mute_us: int = 0
+    one_period: bool = False
 
 
 class DeviceState(StrEnum):

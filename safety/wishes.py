@@ -224,6 +224,7 @@ def missing(caps: Capabilities) -> tuple[str, ...]:
         "impedance": caps.numeric_impedance,
         "electrode": caps.numeric_impedance or caps.electrode_flag_from_ua is not None,
         "readback": caps.readback,
+        "echo": caps.echo,
         "patient stop": caps.patient_stop,
         "supply": caps.supply_min_mv is not None,
         "balance": caps.balance,

@@ -7,54 +7,44 @@ is reported, not dropped.
 
 import asyncio
 import struct
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
-from controller.link import Link, LinkError
+from controller.link import Link, LinkError, Mode
 from safety import effects, messages
 from safety.messages import Capabilities, DeviceDown, DeviceUp, Flaw, Garbled, Heard, PatientStop
 from safety.times import Times
 from safety.waveform import Picture
 
 from . import native_frames as wire
+from .asked import Asked, Request, fail, fulfil
 from .base import DeviceError, Line, OnEvent, Order
 from .native_codec import Flawed, Received, Receiver, encode
 from .native_facts import capabilities_of, identity_of, lists_channels, sample_of, status_of
 from .quantise import down, quantised, require
 
-BAUD = 115_200
+LINE = Mode(115_200)
 TRIES = 2
-REMEMBERED = 32
+TURN, REMEMBERED = 256, 32
 """The last so many requests may still be answered: seconds at the usual pace, and far less than a turn of seq."""
 
-MAX_GAP_US = 65_535
 PROBE_MAX_UA = 2_000
 PROBE_MAX_WIDTH_US = 500
 
-Answer = TypeVar("Answer", wire.Identity, wire.Status, wire.SelfTested)
 
-
-class Request(NamedTuple):
-    """A frame that was sent, what must answer it, its grant (0: none), and who waits for that in the core's place."""
-
-    frame: wire.HostFrame
-    expects: type[wire.DeviceFrame]
-    grant: int
-    answer: asyncio.Future[Any] | None
-
-
-class Unanswered(NamedTuple):
-    """The energising frame that the device has not answered, its grant's expiry, and its ack budget."""
-
-    seq: int
-    expires_mono_ms: int
-    budget_ms: int
+EXPECTED: Mapping[type[wire.HostFrame], type[wire.DeviceFrame]] = {
+    wire.Hello: wire.Identity,
+    wire.Probe: wire.Probed,
+    wire.SelfTest: wire.SelfTested,
+}
+"""What answers a request; a STATUS, where nothing else is said."""
 
 
 async def open_native(port: str, times: Times, on_event: OnEvent) -> "NativeDriver":
     """Open a line to a native device. Raises LinkError."""
     driver = NativeDriver(times, on_event)
-    driver.attach(await Link.open(port, BAUD, on_bytes=driver.received, on_lost=driver.lost))
+    driver.attach(await Link.open(port, LINE, on_bytes=driver.received, on_lost=driver.lost))
     return driver
 
 
@@ -65,7 +55,7 @@ class NativeDriver:
         self._times = times
         self._on_event = on_event
         self._line: Line
-        self._seq = 0
+        self._asked: Asked[wire.HostFrame] = Asked(TURN, REMEMBERED)
         self._forget()
 
     def attach(self, line: Line) -> None:
@@ -74,10 +64,8 @@ class NativeDriver:
 
     def _forget(self) -> None:
         self._receiver = Receiver(wire.DEVICE)
-        self._sent: dict[int, Request] = {}
-        self._unanswered: Unanswered | None = None
+        self._asked.forget()
         self._ask_due = False
-        self._damaged = 0
         self._caps: Capabilities | None = None
 
     async def connect(self) -> DeviceUp:
@@ -97,37 +85,34 @@ class NativeDriver:
 
     def quantise(self, picture: Picture) -> Picture:
         """Round a picture to the device's steps: current and width down, period up. Raises NotRepresentable."""
-        return quantised(picture, self._known(), MAX_GAP_US)
+        return quantised(picture, self._known())
 
     def send(self, effect: Order) -> None:
         """Write one frame, once; a lost line is told by DeviceDown. Raises NotRepresentable, DeviceError.
 
         Nothing was written when it raises. An energising frame is refused while the one before it is unanswered inside
-        its ack budget; all grants last equally long, so their expiries tell how far apart the core made the two.
+        its ack budget.
         """
         frame = self._frame(effect, self._known())
         if isinstance(effect, effects.Ask):
             self._write_checked(frame, 0)
             return
-        last, expires_mono_ms = self._unanswered, effect.grant.expires_mono_ms
-        if last is not None and expires_mono_ms - last.expires_mono_ms <= last.budget_ms:
-            raise DeviceError("SYS.INTERNAL", f"frame {last.seq} has no answer yet, and its time is not over")
+        self._asked.may_energise(effect.grant.expires_mono_ms)
         self._write_checked(frame, effect.grant.seq)
         slow = isinstance(effect, effects.Arm | effects.Probe)
-        budget_ms = self._times.init_ack_ms if slow else self._times.ack_ms
-        self._unanswered = Unanswered(self._seq, expires_mono_ms, budget_ms)
+        self._asked.energised(effect.grant.expires_mono_ms, self._times.init_ack_ms if slow else self._times.ack_ms)
 
     def silence(self, *, cut: bool) -> None:
         """Stop the output before anything else is sent, at once; `cut` also opens the relay, or drops the line.
 
         Legal in every state; a lost line is told by DeviceDown. `cut` does both to a device that is not known yet.
         """
-        self._unanswered = None
+        self._asked.silenced()
         self._line.discard()
         # The zero ends a frame that the discard has cut in half.
-        data = b"\0" + self._next(wire.Stop(), wire.Status)
+        data = b"\0" + self._next(wire.Stop())
         if cut and (self._caps is None or self._caps.relay):
-            data += self._next(wire.Cut(), wire.Status)
+            data += self._next(wire.Cut())
         with suppress(LinkError):
             self._line.write(data)
         if cut and (self._caps is None or not self._caps.relay):
@@ -136,7 +121,7 @@ class NativeDriver:
     async def selftest(self) -> int:
         """Let the device test itself while stopped; 0 when passed, else the bits of SELFTESTED. Raises DeviceError."""
         self._known()
-        tested = await self._exchange(wire.SelfTest(), wire.SelfTested, 1)
+        tested: wire.SelfTested = await self._exchange(wire.SelfTest(), 1)
         return tested.result
 
     async def close(self) -> None:
@@ -148,8 +133,7 @@ class NativeDriver:
 
     def lost(self, why: str) -> None:
         """Take note that the line is gone."""
-        for request in self._sent.values():
-            fail(request, DeviceError("DEV.LOST", why))
+        self._asked.lost(why)
         self._on_event(DeviceDown(why))
 
     def received(self, data: bytes) -> None:
@@ -164,8 +148,8 @@ class NativeDriver:
             self._ask_if_due()
 
     def _flawed(self, item: Flawed) -> None:
-        self._damaged += item.flaw is Flaw.DAMAGED
-        self._garbled(item.flaw, None if item.seq is None else self._take(item.seq), item.what)
+        self._asked.damaged += item.flaw is Flaw.DAMAGED
+        self._garbled(item.flaw, None if item.seq is None else self._asked.take(item.seq), item.what)
 
     def _told(self, event: wire.Event) -> None:
         if event.kind is wire.EventKind.PRESSED:
@@ -175,12 +159,12 @@ class NativeDriver:
 
     def _ask_if_due(self) -> None:
         # One question at a time: a device that babbles events must not make this side babble too.
-        if self._ask_due and self._caps is not None and self._seq not in self._sent:
+        if self._ask_due and self._caps is not None and not self._asked.is_open(self._asked.number):
             self._ask_due = False
             self.send(effects.Ask())
 
     def _answered(self, item: Received) -> None:
-        frame, request = item.frame, self._take(item.seq)
+        frame, request = item.frame, self._asked.take(item.seq)
         name = f"{type(frame).__name__.upper()} {item.seq}"
         if request is None:
             self._garbled(Flaw.UNKNOWN, None, f"{name} answers nothing that was asked")
@@ -188,15 +172,14 @@ class NativeDriver:
         asked = type(request.frame).__name__.upper()
         if isinstance(frame, wire.Nak) and frame.refused_type == request.frame.TYPE:
             self._garbled(Flaw.REFUSED, request, f"{asked} was refused: {frame.code.name}")
-        elif not isinstance(frame, request.expects):
+        elif not isinstance(frame, EXPECTED.get(type(request.frame), wire.Status)):
             self._garbled(Flaw.UNKNOWN, request, f"{name} is no answer to {asked}")
-        elif request.answer is not None:
-            if not request.answer.done():
-                request.answer.set_result(frame)
-        elif self._caps is not None:
+        elif not fulfil(request, frame) and self._caps is not None:
             self._deliver(request, frame, self._caps)
 
-    def _deliver(self, request: Request, frame: wire.HostFrame | wire.DeviceFrame, caps: Capabilities) -> None:
+    def _deliver(
+        self, request: Request[wire.HostFrame], frame: wire.HostFrame | wire.DeviceFrame, caps: Capabilities
+    ) -> None:
         match frame, request.frame:
             case wire.Status(), _ if lists_channels(frame, caps):
                 samples = tuple([sample_of(block, balance=caps.balance) for block in frame.channels])
@@ -207,27 +190,19 @@ class NativeDriver:
             case _:
                 self._garbled(Flaw.UNKNOWN, request, f"{type(frame).__name__.upper()} of the wrong channels")
 
-    def _garbled(self, flaw: Flaw, request: Request | None, what: str) -> None:
+    def _garbled(self, flaw: Flaw, request: Request[wire.HostFrame] | None, what: str) -> None:
         if request is not None and request.answer is not None:
             fail(request, DeviceError("DEV.NAK" if flaw is Flaw.REFUSED else "DEV.PROTOCOL", what))
         elif self._caps is not None:
             self._on_event(Garbled(flaw, 0 if request is None else request.grant, what))
 
-    def _take(self, seq: int) -> Request | None:
-        request = self._sent.pop(seq, None)
-        last = self._unanswered
-        # A line keeps its order: an answer to a later frame means that an earlier one was lost, or its answer was.
-        if request is not None and last is not None and (seq - last.seq) % 256 <= REMEMBERED:
-            self._unanswered = None
-        return request
-
     # What goes to the line
 
     async def _identify(self) -> DeviceUp:
         self.silence(cut=False)
-        identity = await self._exchange(wire.Hello(), wire.Identity, TRIES)
+        identity: wire.Identity = await self._exchange(wire.Hello(), TRIES)
         caps = capabilities_of(identity, self._times)
-        status = await self._exchange(wire.Ask(), wire.Status, TRIES)
+        status: wire.Status = await self._exchange(wire.Ask(), TRIES)
         if status.boot != identity.boot:
             raise DeviceError("DEV.PROTOCOL", "it restarted while it was being identified")
         if status.state not in {wire.State.STOPPED, wire.State.CUT}:
@@ -256,55 +231,28 @@ class NativeDriver:
                 return wire.Probe(grant.permit, grant.seq, channel, ua, width_us)
 
     def _write_checked(self, frame: wire.HostFrame, grant: int) -> None:
-        expects = wire.Probed if isinstance(frame, wire.Probe) else wire.Status
         try:
-            data = self._next(frame, expects, grant)
+            data = self._next(frame, grant)
         except struct.error as error:
             raise DeviceError("SYS.INTERNAL", f"{frame} does not fit the wire: {error}") from error
-        if Receiver(wire.HOST).feed(data) != [Received(self._seq, frame)]:
+        if Receiver(wire.HOST).feed(data) != [Received(self._asked.number, frame)]:
             raise DeviceError("SYS.INTERNAL", f"{frame} reads back as something else")
         with suppress(LinkError):
             self._line.write(data)
 
-    async def _exchange(self, frame: wire.HostFrame, expects: type[Answer], tries: int) -> Answer:
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        damaged = self._damaged
-        try:
-            for _ in range(tries):
-                self._line.write(self._next(frame, expects, answer=answer))
-                await asyncio.wait((answer,), timeout=self._times.init_ack_ms / 1000)
-                if answer.done():
-                    return answer.result()
-        except LinkError as error:
-            raise DeviceError("DEV.LOST", str(error)) from error
-        finally:
-            answer.cancel()
-        name = type(frame).__name__.upper()
-        if self._damaged > damaged:
-            raise DeviceError("DEV.DAMAGED", f"{name} had no readable answer; check the cable and the baud rate")
-        raise DeviceError("DEV.SILENT", f"{name} had no answer; check the cable, the power and the kind of device")
+    async def _exchange(self, frame: wire.HostFrame, tries: int) -> Any:  # noqa: ANN401 - what EXPECTED says of it
+        def write(answer: asyncio.Future[Any]) -> None:
+            self._line.write(self._next(frame, answer=answer))
 
-    def _next(
-        self,
-        frame: wire.HostFrame,
-        expects: type[wire.DeviceFrame],
-        grant: int = 0,
-        answer: asyncio.Future[Any] | None = None,
-    ) -> bytes:
-        seq = (self._seq + 1) % 256
-        data = encode(seq, frame)
-        self._seq = seq
-        self._sent[seq] = Request(frame, expects, grant, answer)
-        self._sent.pop((seq - REMEMBERED) % 256, None)
+        name = type(frame).__name__.upper()
+        return await self._asked.exchange(write, name, tries, self._times.init_ack_ms)
+
+    def _next(self, frame: wire.HostFrame, grant: int = 0, answer: asyncio.Future[Any] | None = None) -> bytes:
+        data = encode(self._asked.following, frame)
+        self._asked.add(frame, grant, answer)
         return data
 
     def _known(self) -> Capabilities:
         if self._caps is None:
             raise DeviceError("SYS.INTERNAL", "the device is not connected")
         return self._caps
-
-
-def fail(request: Request, error: DeviceError) -> None:
-    """Tell whoever waits for the answer that there will be none."""
-    if request.answer is not None and not request.answer.done():
-        request.answer.set_exception(error)

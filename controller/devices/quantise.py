@@ -10,7 +10,7 @@ from safety.waveform import Picture, Train
 from .base import NotRepresentable
 
 
-def quantised(picture: Picture, caps: Capabilities, max_gap_us: int) -> Picture:
+def quantised(picture: Picture, caps: Capabilities) -> Picture:
     """Round a picture; a train whose current becomes 0 is left out. Raises NotRepresentable."""
     trains, channel = [], 0
     for train in picture.trains:
@@ -23,7 +23,7 @@ def quantised(picture: Picture, caps: Capabilities, max_gap_us: int) -> Picture:
             ceil_div(require(train, "period_us", caps.min_period_us, caps.max_period_us // step_us * step_us), step_us)
             * step_us
         )
-        gap_us = require(train, "gap_us", 0, min(max_gap_us, period_us - 2 * width_us))
+        gap_us = require(train, "gap_us", caps.min_gap_us, min(caps.max_gap_us, period_us - 2 * width_us))
         if ua:
             trains.append(Train(channel, ua, width_us, gap_us, period_us))
     return Picture(tuple(trains))

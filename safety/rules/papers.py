@@ -90,16 +90,22 @@ def g07(lane: Lane) -> Reason | None:
 
 def g22(g: Gate) -> Reason | None:
     """Channels together: no path through the chest, not too many at once, and the device has time for every pulse."""
-    if g.session is None:
+    device = g.station.device
+    if g.session is None or device is None:
         return None
-    limits, plans = g.session.limits, g.session.rx.channels
+    limits, plans, caps = g.session.limits, g.session.rx.channels, device.caps
     for index, plan in enumerate(plans):
         if any(is_crossing(plan.montage, other.montage) for other in plans[:index]):
             return Reason("G22", REFUSE, "MON.CROSSING", plan.channel)
     at_once = together(plans, g.session.rx.programme)
     if at_once > limits.channels_at_once:
         return Reason("G22", REFUSE, "LIM.CHANNELS", 0, at_once, limits.channels_at_once, "channels")
-    share_ppm = sum(ceil_div((2 * plan.width_us + plan.gap_us) * 1_000_000, plan.period_us) for plan in plans)
+    first_us = plans[0].period_us
+    for plan in plans:
+        if caps.one_period and plan.period_us != first_us:
+            return Reason("G22", REFUSE, "RX.DEVICE_MISMATCH", plan.channel, plan.period_us, first_us, "us")
+    times_us = [(2 * plan.width_us + plan.gap_us + caps.mute_us, plan.period_us) for plan in plans]
+    share_ppm = sum(ceil_div(pulse_us * 1_000_000, period_us) for pulse_us, period_us in times_us)
     if share_ppm > limits.pulse_share_ppm:
         return Reason("G22", REFUSE, "LIM.PULSE_TIME", 0, share_ppm, limits.pulse_share_ppm, "ppm")
     return None

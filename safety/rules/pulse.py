@@ -132,12 +132,13 @@ def g16(lane: Lane) -> Reason | None:
 
 
 def g23_fit(lane: Lane) -> Reason | None:
-    """The device can give this train at all: its channel, current, width and period lie in its range."""
+    """The device can give this train at all: its channel, current, width, gap and period lie in its range."""
     caps, train = lane.caps, lane.train
     for asked, low, high, unit in (
         (train.channel, 1, caps.channels, "channel"),
         (train.ua, caps.step_ua, caps.max_ua, "uA"),
         (train.width_us, caps.min_width_us, caps.max_width_us, "us"),
+        (train.gap_us, caps.min_gap_us, caps.max_gap_us, "us"),
         (train.period_us, caps.min_period_us, caps.max_period_us, "us"),
     ):
         if not low <= asked <= high:

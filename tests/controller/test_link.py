@@ -10,15 +10,17 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock, ioctl
 from pathlib import Path
 
 import pytest
+import serialx
 
 from controller import link as module
-from controller.link import BACKLOG, Link, LinkError
+from controller.link import BACKLOG, Link, LinkError, Mode
 from tests.controller.peer import Pty, until
 
 ROOT = Path(__file__).parents[2]
@@ -26,10 +28,10 @@ TIOCGEXCL = 0x8004_5440
 
 OPENER = """
 import asyncio, sys
-from controller.link import Link, LinkError
+from controller.link import Link, LinkError, Mode
 async def main():
     try:
-        link = await Link.open(sys.argv[1], 115_200, on_bytes=print, on_lost=print)
+        link = await Link.open(sys.argv[1], Mode(115_200), on_bytes=print, on_lost=print)
     except LinkError as error:
         print(error.code)
     else:
@@ -49,7 +51,7 @@ class Ear:
         self.lost: list[str] = []
 
     async def open(self, port: str) -> Link:
-        return await Link.open(port, 115_200, on_bytes=self.got.extend, on_lost=self.lost.append)
+        return await Link.open(port, Mode(115_200), on_bytes=self.got.extend, on_lost=self.lost.append)
 
 
 @pytest.fixture
@@ -88,6 +90,36 @@ def fill(link: Link) -> int:
         link.write(b"x" * 100)
         handed += 100
     return handed
+
+
+# How it is set
+
+
+@pytest.mark.parametrize(
+    ("mode", "speed", "even", "two_stop_bits"),
+    [
+        (Mode(115_200), termios.B115200, False, False),
+        (Mode(460_800, even_parity=True), termios.B460800, True, False),
+        (Mode(3_000_000, stop_bits=2), termios.B3000000, False, True),
+    ],
+)
+async def test_a_line_is_set_as_its_device_wants_it(
+    pty: Pty, ear: Ear, monkeypatch: pytest.MonkeyPatch, mode: Mode, speed: int, even: bool, two_stop_bits: bool
+) -> None:
+    asked: list[object] = []
+
+    def make(url: str, **how: object) -> object:
+        asked.append(how["parity"])
+        return serialx.Serial(url.removeprefix("device://"), **how)
+
+    monkeypatch.setattr(serialx, "serial_for_url", make)
+    link = await Link.open(pty.port, mode, on_bytes=ear.got.extend, on_lost=ear.lost.append)
+    control, set_speed = termios.tcgetattr(pty.near)[2], termios.tcgetattr(pty.near)[5]
+    await link.close()
+    # A pty has no parity to set, so it is looked up in what was asked for.
+    assert asked == [serialx.PARITY_EVEN if even else serialx.PARITY_NONE]
+    assert (set_speed, bool(control & termios.CSTOPB)) == (speed, two_stop_bits)
+    assert not control & termios.CRTSCTS
 
 
 # What it carries

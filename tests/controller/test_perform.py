@@ -14,7 +14,7 @@ import pytest
 
 from controller import perform
 from controller.devices.base import Order
-from controller.devices.native import BAUD, NativeDriver
+from controller.devices.native import LINE, NativeDriver
 from controller.journal import Journal
 from controller.link import Link
 from controller.perform import Performer
@@ -152,7 +152,7 @@ class Hand:
     async def connect(self) -> None:
         driver = NotedDriver(PATIENT, self.posted.append)
         driver.deeds = self.deeds
-        driver.attach(await Link.open(self.peer.port, BAUD, on_bytes=driver.received, on_lost=driver.lost))
+        driver.attach(await Link.open(self.peer.port, LINE, on_bytes=driver.received, on_lost=driver.lost))
         await driver.connect()
         self.performer.driver = driver
         self.deeds.clear()

@@ -13,7 +13,6 @@ from controller.devices.quantise import quantised
 from safety.messages import Capabilities
 from safety.waveform import OFF, Picture, Train
 
-MAX_GAP_US = 65_535
 CAPS = Capabilities(
     channels=2,
     max_ua=100_000,
@@ -86,7 +85,7 @@ def test_current_and_width_only_fall_the_period_only_rises_each_by_less_than_a_s
     wish: tuple[Capabilities, Picture],
 ) -> None:
     caps, picture = wish
-    got = {train.channel: train for train in quantised(picture, caps, MAX_GAP_US).trains}
+    got = {train.channel: train for train in quantised(picture, caps).trains}
     for train in picture.trains:
         if train.ua < caps.step_ua:
             assert train.channel not in got
@@ -106,14 +105,14 @@ def test_current_and_width_only_fall_the_period_only_rises_each_by_less_than_a_s
 @given(wishes())
 def test_what_is_rounded_stays_as_it_is(wish: tuple[Capabilities, Picture]) -> None:
     caps, picture = wish
-    once = quantised(picture, caps, MAX_GAP_US)
-    assert quantised(once, caps, MAX_GAP_US) == once
+    once = quantised(picture, caps)
+    assert quantised(once, caps) == once
 
 
 @given(st.builds(Train, *(st.integers(-10, 1 << 33) for _ in range(5))))
 def test_any_train_is_given_within_the_device_or_refused(train: Train) -> None:
     try:
-        got = quantised(Picture((train,)), CAPS, MAX_GAP_US)
+        got = quantised(Picture((train,)), CAPS)
     except NotRepresentable:
         return
     for one in got.trains:
@@ -136,10 +135,10 @@ BOUNDS = [
 @pytest.mark.parametrize(("field", "low", "high"), BOUNDS)
 def test_bounds_are_exact_and_named(field: str, low: int, high: int) -> None:
     for value in (low, high):
-        quantised(Picture((ON._replace(**{field: value}),)), CAPS, MAX_GAP_US)
+        quantised(Picture((ON._replace(**{field: value}),)), CAPS)
     for value in (low - 1, high + 1, -(1 << 40), 1 << 40):
         with pytest.raises(NotRepresentable) as refused:
-            quantised(Picture((ON._replace(**{field: value}),)), CAPS, MAX_GAP_US)
+            quantised(Picture((ON._replace(**{field: value}),)), CAPS)
         error = refused.value
         channel = value if field == "channel" else 1
         assert (error.channel, error.field, error.value, error.low, error.high) == (channel, field, value, low, high)
@@ -151,19 +150,19 @@ def test_bounds_are_exact_and_named(field: str, low: int, high: int) -> None:
 def test_what_is_no_whole_number_is_refused(field: str, value: object) -> None:
     odd = ON._replace(**{field: value})  # type: ignore[arg-type]
     with pytest.raises(NotRepresentable):
-        quantised(Picture((odd,)), CAPS, MAX_GAP_US)
+        quantised(Picture((odd,)), CAPS)
 
 
 @pytest.mark.parametrize("channels", [(1, 1), (2, 1), (2, 2), (1, 2, 2), (1, 2, 3)])
 def test_channels_ascend_each_at_most_once(channels: tuple[int, ...]) -> None:
     picture = Picture(tuple(ON._replace(channel=channel) for channel in channels))
     with pytest.raises(NotRepresentable, match="channel = "):
-        quantised(picture, CAPS, MAX_GAP_US)
+        quantised(picture, CAPS)
 
 
 def test_an_order_that_is_wrong_in_a_channel_that_is_off_is_refused_too() -> None:
     with pytest.raises(NotRepresentable):
-        quantised(Picture((ON, ON._replace(ua=0))), CAPS, MAX_GAP_US)
+        quantised(Picture((ON, ON._replace(ua=0))), CAPS)
 
 
 @pytest.mark.parametrize(
@@ -178,20 +177,20 @@ def test_an_order_that_is_wrong_in_a_channel_that_is_off_is_refused_too() -> Non
     ],
 )
 def test_by_hand(asked: Train, given_train: Train) -> None:
-    assert quantised(Picture((asked,)), CAPS, MAX_GAP_US) == Picture((given_train,))
+    assert quantised(Picture((asked,)), CAPS) == Picture((given_train,))
 
 
 def test_a_frequency_never_rises() -> None:
     # 35 Hz is 28,571.4 us; in steps of half a millisecond 28.5 ms would be 35.09 Hz, above what was prescribed.
     caps = replace(CAPS, period_step_us=500)
-    assert quantised(Picture((ON._replace(period_us=28_572),)), caps, MAX_GAP_US).trains[0].period_us == 29_000
+    assert quantised(Picture((ON._replace(period_us=28_572),)), caps).trains[0].period_us == 29_000
 
 
 @pytest.mark.parametrize("ua", [0, 1, 499])
 def test_less_than_a_step_is_off(ua: int) -> None:
     two = Picture((ON._replace(ua=ua), ON._replace(channel=2)))
-    assert quantised(two, CAPS, MAX_GAP_US) == Picture((ON._replace(channel=2),))
-    assert quantised(Picture((ON._replace(ua=ua),)), CAPS, MAX_GAP_US) == OFF
+    assert quantised(two, CAPS) == Picture((ON._replace(channel=2),))
+    assert quantised(Picture((ON._replace(ua=ua),)), CAPS) == OFF
 
 
 def test_bounds_that_are_no_multiple_of_the_step_are_not_passed_by_rounding() -> None:
@@ -202,23 +201,33 @@ def test_bounds_that_are_no_multiple_of_the_step_are_not_passed_by_rounding() ->
         for value, fits in ((low - 1, False), (low, True), (high, True), (high + 1, False)):
             picture = Picture((ON._replace(**{field: value}),))
             if fits:
-                quantised(picture, caps, MAX_GAP_US)
+                quantised(picture, caps)
             else:
                 with pytest.raises(NotRepresentable):
-                    quantised(picture, caps, MAX_GAP_US)
+                    quantised(picture, caps)
 
 
 def test_pulses_that_would_overlap_are_refused() -> None:
     caps = replace(CAPS, max_width_us=5_000)
     touching = ON._replace(width_us=4_000, gap_us=334, period_us=8_334)
-    assert quantised(Picture((touching,)), caps, MAX_GAP_US) == Picture((touching,))
+    assert quantised(Picture((touching,)), caps) == Picture((touching,))
     for train in (touching._replace(gap_us=335), touching._replace(width_us=4_200, gap_us=0)):
         with pytest.raises(NotRepresentable, match="gap_us"):
-            quantised(Picture((train,)), caps, MAX_GAP_US)
+            quantised(Picture((train,)), caps)
+
+
+@pytest.mark.parametrize(("gap_us", "fits"), [(99, False), (100, True), (200, True), (201, False)])
+def test_a_device_bounds_the_gap(gap_us: int, fits: bool) -> None:
+    caps, picture = replace(CAPS, min_gap_us=100, max_gap_us=200), Picture((ON._replace(gap_us=gap_us),))
+    if fits:
+        assert quantised(picture, caps) == picture
+    else:
+        with pytest.raises(NotRepresentable, match=f"gap_us = {gap_us} is not within 100 to 200"):
+            quantised(picture, caps)
 
 
 def test_the_wire_bounds_the_gap() -> None:
     slow = ON._replace(period_us=1_000_000, gap_us=65_535)
-    assert quantised(Picture((slow,)), CAPS, MAX_GAP_US) == Picture((slow,))
+    assert quantised(Picture((slow,)), CAPS) == Picture((slow,))
     with pytest.raises(NotRepresentable, match="gap_us = 65536 is not within 0 to 65535"):
-        quantised(Picture((slow._replace(gap_us=65_536),)), CAPS, MAX_GAP_US)
+        quantised(Picture((slow._replace(gap_us=65_536),)), CAPS)

@@ -320,6 +320,17 @@ def test_an_echo_is_judged_only_by_the_answer_to_the_last_picture() -> None:
     assert (answered.phase, answered.latched()) == (Phase.UNCERTAIN, ["M27"])
 
 
+@pytest.mark.rule("M27")
+@pytest.mark.rule("X7")
+def test_a_device_that_does_not_echo_is_not_judged_by_an_echo() -> None:
+    for echoes in (False, True):
+        rig = Rig(device=IdealDevice(caps=replace(CAPS, echo=echoes))).running()
+        rig.device.sample_changes[1] = only(ua=0, width_us=0, gap_us=0, period_us=0)
+        rig.tick(4)
+        assert rig.latched() == (["M27"] if echoes else [])
+        assert (rig.phase is Phase.RUNNING) is not echoes
+
+
 @pytest.mark.rule("M01")
 @pytest.mark.rule("M07")
 def test_the_span_of_what_a_pulse_may_have_been_told_closes_with_the_devices_answer() -> None:

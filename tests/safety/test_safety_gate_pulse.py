@@ -317,11 +317,13 @@ def test_g08_a_calibration_counts_for_seven_days(age_ms: int, cap: int):
     [
         ("channel", 4, 5, "channel"), ("channel", 1, 0, "channel"), ("ua", 60_000, 60_001, "uA"), ("ua", 100, 99, "uA"),
         ("width_us", 450, 451, "us"), ("width_us", 20, 19, "us"), ("period_us", 8_000, 7_999, "us"),
-        ("period_us", 900_000, 900_001, "us"),
+        ("period_us", 900_000, 900_001, "us"), ("gap_us", 10, 9, "us"), ("gap_us", 4_000, 4_001, "us"),
     ],
 )  # fmt: skip
 def test_g23_the_device_can_give_the_train(field: str, edge: int, past: int, unit: str):
-    caps = replace(CAPS, channels=4, max_ua=60_000, max_width_us=450, max_period_us=900_000)
+    caps = replace(
+        CAPS, channels=4, max_ua=60_000, max_width_us=450, max_period_us=900_000, min_gap_us=10, max_gap_us=4_000
+    )
     view = lane()._replace(caps=caps)
     inside = edge - (past - edge)
     for value in (inside, edge):

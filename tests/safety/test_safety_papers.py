@@ -326,6 +326,42 @@ def test_the_pulses_of_all_channels_find_room(limits: Limits, share_ppm: int) ->
     assert room(period_us - 1, period_us) == refuse("G22", "LIM.PULSE_TIME", 0, crowded_ppm, share_ppm, "ppm")
 
 
+def on_device(view: Gate, **caps: object) -> Gate:
+    """The same wish to another device; none where nothing is said of it."""
+    device = view.station.device
+    assert device is not None
+    other = device._replace(caps=replace(device.caps, **caps)) if caps else None
+    return view._replace(station=view.station._replace(device=other))
+
+
+@pytest.mark.rule("G22")
+@pytest.mark.hazard("H23")
+def test_a_device_takes_time_for_itself_between_two_pulses() -> None:
+    # Two channels of 500 us and 60 us in 1,400 us are 800,000 ppm to the last.
+    view = limited(prescribing(at(), *channels(0, 0, width_us=200, gap_us=100, period_us=1_400)), NMES)
+    assert papers.g22(on_device(view, mute_us=60)) is None
+    assert papers.g22(on_device(view, mute_us=61)) == refuse("G22", "LIM.PULSE_TIME", 0, 801_430, 800_000, "ppm")
+
+
+@pytest.mark.rule("G22")
+@pytest.mark.hazard("H23")
+def test_a_device_of_one_period_is_given_one() -> None:
+    alike, other = channels(0, 0), (*channels(0), plan(channel=3, site="left-3", period_us=40_000))
+    for shared in (False, True):
+        assert papers.g22(on_device(prescribing(at(), *alike), one_period=shared)) is None
+    view = prescribing(at(), *other)
+    assert papers.g22(on_device(view, one_period=False)) is None
+    first_us = other[0].period_us
+    assert papers.g22(on_device(view, one_period=True)) == refuse(
+        "G22", "RX.DEVICE_MISMATCH", 3, 40_000, first_us, "us"
+    )
+
+
+@pytest.mark.rule("G22")
+def test_without_a_device_the_channels_together_are_not_judged() -> None:
+    assert papers.g22(on_device(prescribing(at(), *channels(0, 0, 0)))) is None
+
+
 @pytest.mark.rule("G22")
 @pytest.mark.hazard("H01")
 def test_two_channels_do_not_cross() -> None:

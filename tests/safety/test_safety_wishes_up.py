@@ -140,6 +140,7 @@ def test_a_prescription_is_known_and_the_patients_own(asked: object, patient: st
         ({"numeric_impedance": False}, "impedance, temperature"),
         ({"electrode_flag_from_ua": None, "temperature": True}, ""),
         ({"readback": False, "temperature": True}, "readback"),
+        ({"echo": False, "temperature": True}, "echo"),
         ({"patient_stop": False, "temperature": True}, "patient stop"),
         ({"supply_min_mv": None, "temperature": True}, "supply"),
         ({"balance": False, "temperature": True}, "balance"),

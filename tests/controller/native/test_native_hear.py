@@ -217,7 +217,7 @@ async def test_an_answer_that_is_too_late_is_unknown(bench: Bench, others: int, 
     bench.peer.say(bench.peer.status(kept[0][1]))
     told = await bench.told()
     assert isinstance(told, Heard if known else Garbled)
-    assert len(bench.driver._sent) <= REMEMBERED
+    assert len(bench.driver._asked._sent) <= REMEMBERED
 
 
 # Events
