@@ -106,6 +106,11 @@ class Link:
             raise LinkError(code, f"{port}: {text}") from error
         return cls(port, handle, on_bytes, on_lost)
 
+    @property
+    def is_pty(self) -> bool:
+        """Tell whether a program stands at the far end for certain: no device was ever plugged into a pty."""
+        return self._handle is not None and on_pty(self._fd)
+
     def write(self, data: bytes) -> None:
         """Hand bytes over without waiting. Raises LinkError when the line is gone, or goes now as it does not drain."""
         if self._handle is not None:
@@ -205,9 +210,14 @@ def _open_handle(port: str, mode: Mode) -> Handle:
     serial.open()
     # The library's lock keeps out those who ask for it, this mark the others. Not on a pty: there the mark outlives a
     # crash of this process for as long as the far end is open, and locks out whoever starts after it.
-    if os.major(os.fstat(serial.fileno()).st_rdev) not in PTY_MAJORS:
+    if not on_pty(serial.fileno()):
         ioctl(serial.fileno(), termios.TIOCEXCL)
     return serial
+
+
+def on_pty(fd: int) -> bool:
+    """Tell whether a descriptor is the near end of a pty."""
+    return os.major(os.fstat(fd).st_rdev) in PTY_MAJORS
 
 
 def _open_tcp(port: str) -> Handle:

@@ -75,8 +75,12 @@ class Asked(Generic[Frame]):
 
     def lost(self, why: str) -> None:
         """Tell whoever waits that no answer will come."""
+        self.give_up(DeviceError("DEV.LOST", why))
+
+    def give_up(self, error: DeviceError) -> None:
+        """Tell whoever waits that there is no use in it."""
         for request in self._sent.values():
-            fail(request, DeviceError("DEV.LOST", why))
+            fail(request, error)
 
     # At most one energising frame without an answer
 

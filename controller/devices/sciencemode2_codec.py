@@ -74,17 +74,17 @@ class Receiver:
             del held[1:]
             return
         held.append(byte)
-        if byte == END and not self._escaped:
-            found.append(decode(bytes(held), self._kinds))
-            held.clear()
-            return
-        self._escaped = byte == ESCAPE and not self._escaped
         if len(held) > LONGEST:
             found.append(Flawed(Flaw.DAMAGED, None, f"more than {LONGEST} bytes without an end"))
             again = bytes(held[1:])
             held.clear()
             self._escaped, self._noisy = False, True
             found += self.feed(again)
+        elif byte == END and not self._escaped:
+            found.append(decode(bytes(held), self._kinds))
+            held.clear()
+        else:
+            self._escaped = byte == ESCAPE and not self._escaped
 
 
 def encode(number: int, frame: HostFrame) -> bytes:
