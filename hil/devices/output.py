@@ -8,6 +8,7 @@ What a device can measure of itself is what its sense resistor sees; only the sc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from hil.body import Body, Pulse
@@ -83,6 +84,12 @@ class OutputStage:
         """Give the pulse that is due and set the time of the one after it."""
         self._next_us[train.channel] = at_us + train.period_us
         return self.give(at_us, train)
+
+    def look(self, at_us: int, train: Train) -> float:
+        """The load at the end of a first phase, in ohms, as if the pulse were given; infinite when it is open."""
+        index = train.channel - 1
+        first = self._through(index, at_us, train, train.ua * self.dac_gain[index].value).first
+        return first.end_mv * 1000 / first.end_ua if first.end_ua else inf
 
     def give(self, at_us: int, train: Train) -> Sensed:
         """Give one pulse now, outside any rhythm."""
