@@ -1,0 +1,8 @@
+"""Every kind of device that the bench can play."""
+
+from __future__ import annotations
+
+from hil.devices.device import Kind
+from hil.devices.native import NATIVE
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (NATIVE,)}
