@@ -23,7 +23,7 @@ def faults() -> None:
 
 @app.command()
 def switches(
-    device: Annotated[str, typer.Option(help="Which device: native, sciencemode4.")] = "native",
+    device: Annotated[str, typer.Option(help="Which device: native, sciencemode2, sciencemode4.")] = "native",
 ) -> None:
     """Print what the documents of a device leave open: the keys of `emulate --set`."""
     from hil import start  # noqa: PLC0415 - --help answers before the rooms are opened
@@ -39,7 +39,7 @@ def switches(
 def emulate(
     link: Annotated[Path, typer.Option(help="Symbolic link to make: the serial port of the device.")],
     control: Annotated[Path | None, typer.Option(help="Unix socket to make: the back door.")] = None,
-    device: Annotated[str, typer.Option(help="Which device: native, sciencemode4.")] = "native",
+    device: Annotated[str, typer.Option(help="Which device: native, sciencemode2, sciencemode4.")] = "native",
     channels: Annotated[int | None, typer.Option(help="How many, 1 to 8; as the device has them unless told.")] = None,
     serial: Annotated[str | None, typer.Option(help="Serial number or device id, ASCII; the device's own.")] = None,
     clinical: Annotated[bool, typer.Option("--clinical", help="Hide that this is an emulator.")] = False,

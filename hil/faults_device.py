@@ -87,7 +87,7 @@ def device_reset(bench: Bench, *, power_cycle: bool) -> Iterator[None]:
 def hung_firmware(bench: Bench, *, output: bool) -> Iterator[None]:
     """The firmware answers nothing and its pulses go on, or not; dead man, CUT and patient stop still work."""
     if not output:
-        bench.stage.show((), bench.now_us)
+        bench.stage.end(bench.now_us)
     with bench.knob("hung").covered(True):
         yield
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from hil.body import Body
-from hil.devices.output import OutputStage
+from hil.devices.output import Output
 from hil.knob import Knob
 from hil.scope import Scope
 from hil.settings import Setting, Value
@@ -38,7 +38,7 @@ class Device(Protocol):
         """The name of its kind."""
 
     @property
-    def stage(self) -> OutputStage:
+    def stage(self) -> Output:
         """Where its pulses come from."""
 
     @property

@@ -9,10 +9,16 @@ same time. A list that has begun is given as it was told when it began; an updat
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from hil.body import Body
+from hil.devices.output import Output
 from hil.devices.sciencemode2_words import Channels, Pulse
+from hil.scope import Scope
+
+COMPLIANCE_MV = 150_000
+"""Not documented for this device; that of its successor's outputs. Engineering default."""
 
 SLOT_US = 1_500
 SOURCES = (range(1, 5), range(5, 9))
@@ -41,41 +47,27 @@ def fits(channels: Channels, pulses: Mapping[int, Pulse]) -> bool:
     return has_room and (not channels.every_us or groups * channels.between_us <= channels.every_us)
 
 
-class ListRhythm:
-    """Gives out the pulses of lists in the order of their times, and of their channels where the times are equal."""
+class ListStage(Output):
+    """Gives the pulses of lists in the order of their times, and of their channels where the times are equal."""
 
-    def __init__(self) -> None:
-        self._told: tuple[Channels, dict[int, Pulse]] | None = None
-        self._given: tuple[Channels, dict[int, Pulse]] | None = None
-        self._stuck = 0
+    def __init__(self, bodies: Sequence[Body], scope: Scope) -> None:
+        super().__init__(bodies, scope, COMPLIANCE_MV)
+        self._told: tuple[Channels, Mapping[int, Pulse]] | None = None
+        self._given: tuple[Channels, Mapping[int, Pulse]] | None = None
         self._queue: deque[Due] = deque()
         self._list_us: int | None = None
         self._lists = 0
         self._free_us = 0
 
-    def show(self, channels: Channels, pulses: dict[int, Pulse], now_us: int) -> None:
+    def play(self, channels: Channels, pulses: Mapping[int, Pulse], now_us: int) -> None:
         """Give these lists; the first one begins now, or when the next one of those that are given is due."""
         self._told = channels, pulses
         self._heed(now_us)
 
     def end(self, now_us: int) -> None:
-        """Give nothing more."""
+        """Give nothing more, unless it is stuck."""
         self._told = None
         self._heed(now_us)
-
-    def stick(self) -> None:
-        """Go on with the lists that are given, or with the first ones that come, whatever is told."""
-        self._stuck += 1
-
-    def unstick(self, now_us: int) -> None:
-        """Undo one `stick`; after the last one what was told meanwhile counts."""
-        self._stuck -= 1
-        self._heed(now_us)
-
-    @property
-    def is_stuck(self) -> bool:
-        """True between `stick` and `unstick`."""
-        return self._stuck > 0
 
     @property
     def is_live(self) -> bool:
@@ -97,8 +89,10 @@ class ListRhythm:
         return self._queue.popleft() if self._queue and self._queue[0].at_us == at_us else None
 
     def _heed(self, now_us: int) -> None:
-        if self._stuck and self.is_live:
-            return
+        if not (self._stuck and self.is_live):
+            self._follow(now_us)
+
+    def _follow(self, now_us: int) -> None:
         self._given = self._told
         if not self._given:
             self._queue.clear()

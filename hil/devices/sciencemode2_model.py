@@ -7,16 +7,15 @@
 
 The device says Init every 500 ms until a host answers; the watchdog ends the handshake, too. Everything happens at its
 own time, however late `advance` is called; in one microsecond the order is: watchdog, Init, pulses (by channel),
-frames. What the document leaves open is a field of Choices, or said where it is decided.
+frames. What the document leaves open is one of SWITCHES, or said where it is decided.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from hil.devices.output import OutputStage, Train
-from hil.devices.sciencemode2_list import ListRhythm, fits
+from hil.devices.output import Train
+from hil.devices.sciencemode2_list import ListStage, fits
 from hil.devices.sciencemode2_words import (
     VERSION,
     Channels,
@@ -28,14 +27,12 @@ from hil.devices.sciencemode2_words import (
     Trouble,
 )
 from hil.knob import Knob
+from hil.settings import Setting, Value
 
 INIT_EVERY_US = 500_000
 WATCHDOG_US = 1_200_000
 GAP_US = 100
 """Between the phases of a pulse."""
-
-COMPLIANCE_MV = 150_000
-"""Not documented for this device; that of its successor's outputs. Engineering default."""
 
 TEST_UA, TEST_US = 1_000, 100
 SKIN_OHM = (100, 10_000)
@@ -53,16 +50,18 @@ MODES: dict[Command, frozenset[Mode]] = {
 StopAnswer: TypeAlias = Literal["obeyed", "ignored", "silent"]
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the document does not say.
-
-    Commands before InitAck; InitChannelListMode while initialised; whether InitAck must carry the last Init's number.
-    """
-
-    before_init_ack: Literal["ignored", "answered"] = "ignored"
-    init_while_initialised: Literal["wrong_mode", "accepted"] = "wrong_mode"
-    init_ack_number: Literal["any", "last"] = "any"
+SWITCHES = {
+    "before_init_ack": Setting(
+        str, "ignored", "what becomes of commands before InitAck", choices=("ignored", "answered")
+    ),
+    "init_while_initialised": Setting(
+        str, "wrong_mode", "what becomes of InitChannelListMode while initialised", choices=("wrong_mode", "accepted")
+    ),
+    "init_ack_number": Setting(
+        str, "any", "which number an InitAck must carry: any, or that of the last Init", choices=("any", "last")
+    ),
+}
+"""What the document does not say, and what the emulator does unless told otherwise."""
 
 
 class Said(NamedTuple):
@@ -76,12 +75,13 @@ class Said(NamedTuple):
 class Model:
     """The device; a command is a method that raises Refused, or gives what its acknowledgement tells."""
 
-    def __init__(self, stage: OutputStage, now_us: int, choices: Choices | None = None) -> None:
+    def __init__(self, stage: ListStage, switches: dict[str, Value], now_us: int) -> None:
         self.stage = stage
-        self.rhythm = ListRhythm()
-        self.choices = choices or Choices()
+        self.switches = switches
+        self.dead_man = Knob(True)
         self.hung = Knob(False)
         self.stop_answer: Knob[StopAnswer] = Knob("obeyed")
+        self.skin_check = Knob(True)
         self.version = Knob(VERSION)
         self.module_failed = Knob(False)
         self.said: list[Said] = []
@@ -101,7 +101,7 @@ class Model:
 
     def next_deadline_us(self) -> int | None:
         """When the device does something next by itself."""
-        times = (self._watchdog_us(), None if self.is_connected else self._init_us, self.rhythm.due_us())
+        times = (self._watchdog_us(), None if self.is_connected else self._init_us, self.stage.due_us())
         return min((at_us for at_us in times if at_us is not None), default=None)
 
     def advance(self, now_us: int) -> None:
@@ -113,12 +113,13 @@ class Model:
                 self._init_number = self._number
                 self._say(Command.INIT, self.version.value)
                 self._init_us = at_us + INIT_EVERY_US
-            elif due := self.rhythm.step(at_us):
+            elif due := self.stage.step(at_us):
                 self._pulse(at_us, due.channel, due.pulse)
 
     def _watchdog_us(self) -> int | None:
         # A device that obeys before InitAck is watched while there is something to end.
-        return self.fed_us + WATCHDOG_US if self.is_connected or self.mode is not Mode.START else None
+        is_watched = self.dead_man.value and (self.is_connected or self.mode is not Mode.START)
+        return self.fed_us + WATCHDOG_US if is_watched else None
 
     def _starve(self, at_us: int) -> None:
         self._halt(at_us)
@@ -127,7 +128,7 @@ class Model:
 
     def _pulse(self, at_us: int, channel: int, pulse: Pulse) -> None:
         # A stuck output is past asking.
-        trouble = None if self.rhythm.is_stuck else self._trouble(at_us, channel)
+        trouble = None if self.stage.is_stuck else self._trouble(at_us, channel)
         if trouble:
             self._stop_for(trouble, at_us)
         else:
@@ -139,6 +140,8 @@ class Model:
             return Trouble.MODULE
         if self.is_pressed:
             return Trouble.EMERGENCY_SWITCH
+        if not self.skin_check.value:
+            return None
         low, high = SKIN_OHM
         ohm = self.stage.look(at_us, Train(channel, TEST_UA, TEST_US, GAP_US, 0))
         return None if low <= ohm <= high else Trouble.ELECTRODE
@@ -155,9 +158,9 @@ class Model:
         """The emergency switch comes up."""
         self.is_pressed = False
 
-    def fail(self, now_us: int) -> None:
-        """The stimulation module reports an error, if it is in use."""
-        if self.mode is not Mode.START:
+    def sense(self, now_us: int) -> None:
+        """Look at the stimulation module, if it is in use."""
+        if self.module_failed.value and self.mode is not Mode.START:
             self._stop_for(Trouble.MODULE, now_us)
 
     def reset(self, now_us: int) -> None:
@@ -170,7 +173,7 @@ class Model:
         self._say(Command.STIMULATION_ERROR, trouble)
 
     def _halt(self, now_us: int) -> None:
-        self.rhythm.end(now_us)
+        self.stage.end(now_us)
         self.mode = Mode.START
         self.channels = None
         self.pulses = {}
@@ -185,7 +188,7 @@ class Model:
     @property
     def is_heeding(self) -> bool:
         """Whether commands count now."""
-        return self.is_connected or self.choices.before_init_ack == "answered"
+        return self.is_connected or self.switches["before_init_ack"] == "answered"
 
     @property
     def active(self) -> tuple[int, ...]:
@@ -198,13 +201,13 @@ class Model:
 
     def init_ack(self, number: int, code: int) -> None:
         """InitAck; after one that refuses the version the device goes on asking."""
-        is_ours = self.choices.init_ack_number == "any" or number == self._init_number
+        is_ours = self.switches["init_ack_number"] == "any" or number == self._init_number
         self.is_connected |= is_ours and code == Result.OK
 
     def need_mode(self, command: Command) -> None:
         """Whether a command is for this mode; checked before its parameters."""
         allowed = MODES[command]
-        if self.choices.init_while_initialised == "accepted" and command is Command.INIT_LIST:
+        if self.switches["init_while_initialised"] == "accepted" and command is Command.INIT_LIST:
             allowed |= {Mode.INITIALISED}
         if self.mode not in allowed:
             raise Refused(Result.WRONG_MODE)
@@ -218,10 +221,10 @@ class Model:
         """StartChannelListMode; a single list that still runs is not begun again."""
         if self.channels is None or not fits(self.channels, pulses):
             raise Refused(Result.PARAMETER)
-        if self.rhythm.is_busy(now_us):
+        if self.stage.is_busy(now_us):
             raise Refused(Result.BUSY)
         self.pulses = pulses
-        self.rhythm.show(self.channels, pulses, now_us)
+        self.stage.play(self.channels, pulses, now_us)
         self.mode = Mode.STARTED
 
     def stop_list(self, now_us: int) -> None:
