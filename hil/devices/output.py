@@ -1,13 +1,15 @@
 """The output stage of an emulated stimulator: from the picture it was told to the current in the body.
 
-    train -> DAC -> sense resistor -> [over-delivery] -> relay -> body -> scope
+    pulse -> DAC -> sense resistor -> [over-delivery] -> relay -> body -> scope
 
 What a device can measure of itself is what its sense resistor sees; only the scope sees the rest of the chain.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from hil.body import Body, Pulse
@@ -35,8 +37,8 @@ class Sensed(NamedTuple):
     second_pc: int
 
 
-class OutputStage:
-    """Gives the pulses of a picture at their times, whoever told it so."""
+class Output(ABC):
+    """Gives single pulses; when and which, its kinds know. A fault may stick it to what it gives."""
 
     def __init__(self, bodies: Sequence[Body], scope: Scope, compliance_mv: int) -> None:
         self.dac_gain = [Knob(1.0) for _ in bodies]
@@ -46,43 +48,41 @@ class OutputStage:
         self._bodies = bodies
         self._scope = scope
         self._compliance_mv = compliance_mv
-        self._told: tuple[Train, ...] = ()
-        self._trains: dict[int, Train] = {}
-        self._next_us: dict[int, int] = {}
         self._stuck = 0
 
-    def show(self, trains: Sequence[Train], now_us: int) -> None:
-        """Give this picture from now on; a channel that runs keeps its rhythm, one that starts does so at once."""
-        self._told = tuple(trains)
-        if not (self._stuck and self._trains):
-            self._follow(now_us)
+    @property
+    @abstractmethod
+    def is_live(self) -> bool:
+        """True while pulses are given, whatever the device believes."""
+
+    @abstractmethod
+    def end(self, now_us: int) -> None:
+        """Give nothing more, unless it is stuck."""
+
+    @abstractmethod
+    def _follow(self, now_us: int) -> None:
+        """Give what it was told last."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """True while a fault holds it."""
+        return self._stuck > 0
 
     def stick(self) -> None:
-        """Hold the picture that is shown, or the first one that comes."""
+        """Hold what is given, or the first that comes."""
         self._stuck += 1
 
     def unstick(self, now_us: int) -> None:
-        """Undo one `stick`; after the last one the stage shows what it was told meanwhile."""
+        """Undo one `stick`; after the last one the stage gives what it was told meanwhile."""
         self._stuck -= 1
         if not self._stuck:
             self._follow(now_us)
 
-    @property
-    def is_live(self) -> bool:
-        """True while pulses are given, whatever the device believes."""
-        return bool(self._trains)
-
-    def due(self) -> tuple[int, Train] | None:
-        """The next pulse: when, and of which train."""
-        if not self._next_us:
-            return None
-        at_us, channel = min((at_us, channel) for channel, at_us in self._next_us.items())
-        return at_us, self._trains[channel]
-
-    def step(self, at_us: int, train: Train) -> Sensed:
-        """Give the pulse that is due and set the time of the one after it."""
-        self._next_us[train.channel] = at_us + train.period_us
-        return self.give(at_us, train)
+    def look(self, at_us: int, train: Train) -> float:
+        """The load at the end of a first phase, in ohms, as if the pulse were given; infinite when it is open."""
+        index = train.channel - 1
+        first = self._through(index, at_us, train, train.ua * self.dac_gain[index].value).first
+        return first.end_mv * 1000 / first.end_ua if first.end_ua else inf
 
     def give(self, at_us: int, train: Train) -> Sensed:
         """Give one pulse now, outside any rhythm."""
@@ -109,6 +109,43 @@ class OutputStage:
             second_us=second_us,
             compliance_mv=self._compliance_mv,
         )
+
+
+class OutputStage(Output):
+    """Gives the pulses of a picture of trains at their times, whoever told it so."""
+
+    def __init__(self, bodies: Sequence[Body], scope: Scope, compliance_mv: int) -> None:
+        super().__init__(bodies, scope, compliance_mv)
+        self._told: tuple[Train, ...] = ()
+        self._trains: dict[int, Train] = {}
+        self._next_us: dict[int, int] = {}
+
+    def show(self, trains: Sequence[Train], now_us: int) -> None:
+        """Give this picture from now on; a channel that runs keeps its rhythm, one that starts does so at once."""
+        self._told = tuple(trains)
+        if not (self._stuck and self._trains):
+            self._follow(now_us)
+
+    def end(self, now_us: int) -> None:
+        """Give nothing more, unless it is stuck."""
+        self.show((), now_us)
+
+    @property
+    def is_live(self) -> bool:
+        """True while pulses are given, whatever the device believes."""
+        return bool(self._trains)
+
+    def due(self) -> tuple[int, Train] | None:
+        """The next pulse: when, and of which train."""
+        if not self._next_us:
+            return None
+        at_us, channel = min((at_us, channel) for channel, at_us in self._next_us.items())
+        return at_us, self._trains[channel]
+
+    def step(self, at_us: int, train: Train) -> Sensed:
+        """Give the pulse that is due and set the time of the one after it."""
+        self._next_us[train.channel] = at_us + train.period_us
+        return self.give(at_us, train)
 
     def _follow(self, now_us: int) -> None:
         self._trains = {train.channel: train for train in self._told}
