@@ -63,6 +63,7 @@ ENERGISE_RULES = (
     gate.g04, gate.g17, gate.g18, gate.g28, gate.m19_rest, people.m06_resume, papers.g22, papers.g25,
 )  # fmt: skip
 PAPER_RULES = (papers.g03, papers.g05, papers.g24)
+CHECK_RULES = (skin.g20_check,)
 SKIN_RULES = (skin.g20, skin.m10_back)
 BLIND_RULES = (skin.g29, skin.g21)
 FIT_RULES = (pulse.g23_fit, papers.g06, papers.g07)
@@ -103,6 +104,8 @@ def judged(turn: Turn, command: Command, session: Session | None, *, channel: in
     flows = command.verb in (V.PREPARE, V.ARM, V.START, V.RESUME) or rise_ua > 0
     if flows or command.verb is V.CHECK:
         reasons += turn.ask(SESSION_RULES, g)
+    if command.verb is V.CHECK:
+        reasons += turn.ask(CHECK_RULES, g)
     if flows:
         reasons += turn.ask(ENERGISE_RULES, g)
     if flows and command.verb is not V.PREPARE:

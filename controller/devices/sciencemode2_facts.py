@@ -60,6 +60,7 @@ CAPABILITIES = Capabilities(
     max_gap_us=GAP_US,
     mute_us=MUTE_US,
     one_period=True,
+    probe_pulses=0,
 )
 """The electrode is tried before each pulse, whatever its current. Of the emergency switch only a press is told."""
 

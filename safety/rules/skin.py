@@ -4,7 +4,7 @@ from safety.impedance import BACK_PERCENT, OPEN_OHM, SHORT_OHM, median, scaled_o
 from safety.limits import Sensation
 from safety.messages import Capabilities, Probed
 from safety.prescription import Prescription
-from safety.rules.views import Skin, Watch
+from safety.rules.views import Gate, Skin, Watch
 from safety.state import Session, Setting
 from safety.units import ceil_div
 from safety.verdict import Reason, Severity
@@ -18,8 +18,13 @@ RISEN = 2
 
 
 def g20(skin: Skin) -> Reason | None:
-    """Three fresh test readings, alike, neither too low nor too high for this area, nor far above the last check."""
+    """Three fresh test readings, alike, neither too low nor too high for this area, nor far above the last check.
+
+    A device that can measure none is asked for none: whom it may treat is then for G29 to say.
+    """
     channel, limits = skin.setting.plan.channel, skin.limits
+    if not skin.caps.probe_pulses:
+        return None
     if skin.reading is None or len(skin.reading.ohms) < 3:
         return Reason("G20", REFUSE, "IMP.STALE", channel, 0, 3, "readings")
     age_ms, ohms = skin.now_ms - skin.reading.at_ms, skin.reading.ohms
@@ -39,6 +44,14 @@ def g20(skin: Skin) -> Reason | None:
     if before_ohm and median(ohms) > RISEN * before_ohm:
         return Reason("G20", REFUSE, "IMP.RISEN", channel, median(ohms), RISEN * before_ohm, "ohm")
     return None
+
+
+def g20_check(g: Gate) -> Reason | None:
+    """A check of the skin is asked of a device that can measure it."""
+    device = g.station.device
+    if device is None or device.caps.probe_pulses:
+        return None
+    return Reason("G20", REFUSE, "IMP.UNMEASURED")
 
 
 def g21(skin: Skin) -> Reason | None:
@@ -75,8 +88,11 @@ def rail_mv(skin: Skin) -> int:
 def g29(skin: Skin) -> Reason | None:
     """The device can judge the electrode at the session's current, or measures it in rests that come often enough.
 
-    Otherwise nobody who cannot feel it well is treated.
+    Otherwise nobody who cannot feel it well is treated. A device that measures no skin at all sees a lead that is off,
+    but no pad that peels: it treats none of them, whatever the current.
     """
+    if skin.rx.sensation is not Sensation.S0 and not skin.caps.probe_pulses:
+        return Reason("G29", REFUSE, "IMP.UNMEASURED", skin.setting.plan.channel)
     if not is_unseen(skin.setting, skin.caps, skin.rx):
         return None
     programme = skin.rx.programme

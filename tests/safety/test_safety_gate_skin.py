@@ -12,8 +12,12 @@ from rig import (
     SHIPPED_NMES,
     ArmSession,
     Check,
+    Claim,
+    IdealDevice,
     Limits,
     Modality,
+    Phase,
+    Prepare,
     Rig,
     Sensation,
     plan,
@@ -23,7 +27,7 @@ from rig import (
 from safety.impedance import UNSENSED
 from safety.limits import site_limits
 from safety.rules import skin
-from safety.rules.views import Skin
+from safety.rules.views import Gate, Skin
 from safety.state import Reading, Setting
 from safety.verdict import Reason, Severity
 
@@ -169,6 +173,52 @@ def test_g29_skin_that_feels_little_needs_a_device_that_sees(
         electrode_flag_from_ua=flag_ua,
     )
     assert skin.g29(view) == (refuse("G29", "IMP.BLIND", 1, *expected, "uA") if expected else None)
+
+
+@pytest.mark.rule("G29", "X7")
+@pytest.mark.hazard("H04", "H05")
+@pytest.mark.parametrize("sensation", Sensation)
+@pytest.mark.parametrize("pulses", [0, 1, 20])
+def test_g29_a_device_that_measures_no_skin_treats_nobody_who_cannot_feel_a_pad_peel(pulses: int, sensation: Sensation):
+    view = under(channel=4, sensation=sensation, probe_pulses=pulses, numeric_impedance=False, electrode_flag_from_ua=0)
+    refused = pulses == 0 and sensation is not Sensation.S0
+    assert skin.g29(view) == (refuse("G29", "IMP.UNMEASURED", 4) if refused else None)
+
+
+@pytest.mark.rule("G20", "X7")
+@pytest.mark.hazard("H07")
+@pytest.mark.parametrize(("pulses", "is_asked"), [(0, False), (1, True), (20, True)])
+def test_g20_asks_no_reading_of_a_device_that_can_give_none(pulses: int, *, is_asked: bool):
+    view = under((), probe_pulses=pulses)
+    for unread in (view, view._replace(reading=None)):
+        assert (skin.g20(unread) is not None) is is_asked
+    rig = Rig(device=IdealDevice(caps=replace(CAPS, probe_pulses=pulses)))
+    rig.up()
+    gate = Gate(rig.station, rig.command(Check(())), None, rig.now, 0, 0)
+    assert skin.g20_check(gate) == (None if is_asked else refuse("G20", "IMP.UNMEASURED"))
+    assert skin.g20_check(gate._replace(station=rig.station._replace(device=None))) is None
+
+
+@pytest.mark.rule("G20", "G29", "X7")
+@pytest.mark.hazard("H05")
+def test_without_a_measurement_of_the_skin_a_patient_who_feels_is_armed_and_watched():
+    caps = replace(CAPS, probe_pulses=0, numeric_impedance=False, electrode_flag_from_ua=0, readback=False, echo=False)
+    rig = Rig(device=IdealDevice(caps=caps))
+    rig.up()
+    rig.must(Claim())
+    wanted = rx()
+    prepared = rig.ask(Prepare(wanted, wanted.ref, wanted.patient))
+    assert dict(prepared.details)["not_fitted"] == "impedance, readback, echo, temperature"
+    assert rig.ask(Check(())).code == "IMP.UNMEASURED"
+    rig.try_stop()
+    rig.must(ArmSession())
+    assert rig.phase is Phase.ARMED
+    felt = rx(sensation=Sensation.S1)
+    other = Rig(device=IdealDevice(caps=caps))
+    other.up()
+    other.must(Claim())
+    refused = other.ask(Prepare(felt, felt.ref, felt.patient))
+    assert [reason.code for reason in refused.reasons if reason.rule == "G29"] == ["IMP.UNMEASURED"]
 
 
 @pytest.mark.hazard("H23")

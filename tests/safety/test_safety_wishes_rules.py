@@ -49,7 +49,8 @@ from safety.state import Papers, Station
 from safety.verdict import Clear, Reason, Scope, Severity
 
 GROUPS = (
-    "WISH_RULES", "SESSION_RULES", "ENERGISE_RULES", "PAPER_RULES", "FIT_RULES", "PULSE", "BLIND_RULES", "SKIN_RULES",
+    "WISH_RULES", "SESSION_RULES", "CHECK_RULES", "ENERGISE_RULES", "PAPER_RULES", "FIT_RULES", "PULSE", "BLIND_RULES",
+    "SKIN_RULES",
 )  # fmt: skip
 Wish = object
 
@@ -80,7 +81,7 @@ ASKED = {
     "renew": (Phase.IDLE, Renew(), "WISH_RULES"),
     "release": (Phase.IDLE, Release(), "WISH_RULES"),
     "prepare": (Phase.IDLE, Prepare(rx(), "rx-1@1", "p-1"), RISE),
-    "check": (Phase.PREPARED, Check(()), "WISH_RULES SESSION_RULES"),
+    "check": (Phase.PREPARED, Check(()), "WISH_RULES SESSION_RULES CHECK_RULES"),
     "arm": (Phase.PREPARED, ArmSession(), ALL),
     "start": (Phase.ARMED, Start(), ALL),
     "rise": (Phase.RUNNING, Adjust(1, 1_000), RISE + " PAPER_RULES"),
@@ -231,6 +232,14 @@ def latched() -> tuple[Rig, Wish]:
     return rig, Check(())
 
 
+def unable() -> tuple[Rig, Wish]:
+    rig = Rig().prepared()
+    device = rig.station.device
+    assert device is not None
+    rig.station = rig.station._replace(device=device._replace(caps=replace(CAPS, probe_pulses=0)))
+    return rig, Check(())
+
+
 def tired() -> tuple[Rig, Wish]:
     rig = ready("resume")
     session = rig.station.session
@@ -371,6 +380,7 @@ CASES = [
         gate.g28, "ENERGISE_RULES", refuse("G28", "DOSE.SESSION", 1, 12_171_600, 12_171_400, "nC"),
         prescribing(rx(limits=(("session_nc", 12_812_000),))),
     ),
+    Case(skin.g20_check, "CHECK_RULES", refuse("G20", "IMP.UNMEASURED"), unable),
     Case(
         skin.g29, "BLIND_RULES", refuse("G29", "IMP.BLIND", 1, 20_000, 20_001, "uA"),
         prescribing(rx(sensation=Sensation.S1), **BLIND),

@@ -61,6 +61,7 @@ CAPS = Capabilities(
     max_gap_us=100,
     mute_us=1_400,
     one_period=True,
+    probe_pulses=0,
 )
 
 

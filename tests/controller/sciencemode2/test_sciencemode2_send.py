@@ -114,7 +114,7 @@ async def test_a_picture_tells_each_channel_of_the_list_and_what_it_does_not_nam
         (ON._replace(width_us=401), "width_us", 401, 0, 400),
         (ON._replace(period_us=25_500), "period_us", 25_500, 25_000, 25_000),
         (ON._replace(period_us=24_500), "period_us", 24_500, 25_000, 25_000),
-        (ON._replace(ua=131_000), "ua", 131_000, 1_000, 130_000),
+        (ON._replace(ua=131_000), "ua", 131_000, 0, 130_000),
         (ON._replace(gap_us=0), "gap_us", 0, 100, 100),
         (ON._replace(gap_us=101), "gap_us", 101, 100, 100),
     ],
