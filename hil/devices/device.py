@@ -38,7 +38,7 @@ class Device(Protocol):
         """The name of its kind."""
 
     @property
-    def stage(self) -> OutputStage:
+    def stage(self) -> OutputStage[Any]:
         """Where its pulses come from."""
 
     @property
