@@ -103,6 +103,39 @@ def lost_dead_man(bench: Bench) -> Iterator[None]:
 
 @fault(
     "device",
+    "H04 H06",
+    "none can see it: where the device measures nothing, its own check is the only one; only the scope tells",
+    needs="skin_check",
+)
+def blind_skin_check(bench: Bench) -> Iterator[None]:
+    """The device finds every electrode good and pushes its pulses at it, a lead that is off included."""
+    with bench.knob("skin_check").covered(False):
+        yield
+
+
+@fault("device", "H12", "STOP; no re-arming by itself (M30)", needs="module_failed")
+def module_error(bench: Bench) -> Iterator[None]:
+    """The stimulation module fails: the device stops by itself and says so, and again when it is to start."""
+    with bench.knob("module_failed").covered(True):
+        bench.device.sense(bench.now_us)
+        yield
+
+
+@fault(
+    "device",
+    "H35",
+    "refuse the device (G23)",
+    needs="version",
+    version=Setting(int, 2, "what Init tells", 0, 255),
+)
+def wrong_version(bench: Bench, *, version: int) -> Iterator[None]:
+    """The device speaks another version of its protocol."""
+    with bench.knob("version").covered(version):
+        yield
+
+
+@fault(
+    "device",
     "H15",
     "STOP and lock the device: net charge (M16)",
     channel=CHANNEL,

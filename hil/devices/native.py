@@ -31,7 +31,7 @@ from hil.devices.native_words import (
     State,
     Stop,
 )
-from hil.devices.output import OutputStage
+from hil.devices.output import OutputStage, Train
 from hil.knob import Knob
 from hil.scope import Scope
 from hil.settings import BadSetting, Setting, Value
@@ -168,7 +168,7 @@ def native(identity: Identity) -> Build:
     """A native device with this identity."""
 
     def build(bodies: Sequence[Electrodes], scope: Scope, now_us: int) -> NativeDevice:
-        return NativeDevice(Model(identity, OutputStage(bodies, scope, identity.compliance_mv), now_us))
+        return NativeDevice(Model(identity, OutputStage[Train](bodies, scope, identity.compliance_mv), now_us))
 
     return build
 

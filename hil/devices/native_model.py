@@ -82,7 +82,7 @@ def imbalance(sensed: Sensed) -> int:
 class Model:
     """The device; each request is a method that returns nothing or a measurement, or raises Refused."""
 
-    def __init__(self, identity: Identity, stage: OutputStage, now_us: int) -> None:
+    def __init__(self, identity: Identity, stage: OutputStage[Train], now_us: int) -> None:
         self.stage = stage
         self.hung = Knob(False)
         self.dead_man = Knob(True)

@@ -9,12 +9,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from math import inf
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from hil.body import Body, Pulse
+from hil.body import Body, Step
 from hil.knob import Knob
 from hil.scope import Scope
+
+
+class Pattern(Protocol):
+    """A pulse that is repeated on one channel."""
+
+    @property
+    def channel(self) -> int:
+        """Numbered from 1."""
+
+    @property
+    def period_us(self) -> int:
+        """From one pulse to the next."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The pulse."""
+
+
+P = TypeVar("P", bound=Pattern)
 
 
 class Train(NamedTuple):
@@ -25,6 +43,11 @@ class Train(NamedTuple):
     width_us: int
     gap_us: int
     period_us: int
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Both phases, and the gap between them."""
+        return Step(self.ua, self.width_us), Step(0, self.gap_us), Step(-self.ua, self.width_us)
 
 
 class Sensed(NamedTuple):
@@ -45,9 +68,9 @@ class Output(ABC):
         self.over_delivery = [Knob(1.0) for _ in bodies]
         self.second_phase = [Knob(1.0) for _ in bodies]
         self.relay_closed = True
+        self.compliance_mv = compliance_mv
         self._bodies = bodies
         self._scope = scope
-        self._compliance_mv = compliance_mv
         self._stuck = 0
 
     @property
@@ -78,49 +101,45 @@ class Output(ABC):
         if not self._stuck:
             self._follow(now_us)
 
-    def look(self, at_us: int, train: Train) -> float:
-        """The load at the end of a first phase, in ohms, as if the pulse were given; infinite when it is open."""
-        index = train.channel - 1
-        first = self._through(index, at_us, train, train.ua * self.dac_gain[index].value).first
-        return first.end_mv * 1000 / first.end_ua if first.end_ua else inf
-
-    def give(self, at_us: int, train: Train) -> Sensed:
+    def give(self, at_us: int, train: Pattern) -> Sensed:
         """Give one pulse now, outside any rhythm."""
         index = train.channel - 1
         if not self.relay_closed:
-            return Sensed(0, 0.0, float(self._compliance_mv), 0, 0)
-        ua = train.ua * self.dac_gain[index].value
-        seen = delivered = self._through(index, at_us, train, ua)
+            return Sensed(0, 0.0, float(self.compliance_mv), 0, 0)
+        seen = delivered = self._bodies[index].pulse(at_us, self._driven(train), self.compliance_mv)
         gain = self.over_delivery[index].value
         if gain != 1.0:
-            delivered = self._through(index, at_us, train, ua * gain)
+            delivered = self._bodies[index].pulse(at_us, self._driven(train, gain), self.compliance_mv)
         self._scope.record(train.channel, at_us, delivered)
         first = seen.first
         first_pc, second_pc = (round(phase.charge_nc * 1000) for phase in (first, seen.second))
         return Sensed(round(first.peak_ua), first.end_ua, first.end_mv, first_pc, second_pc)
 
-    def _through(self, index: int, at_us: int, train: Train, ua: float) -> Pulse:
-        second_us = train.width_us * self.second_phase[index].value
-        return self._bodies[index].pulse(
-            at_us,
-            ua,
-            width_us=train.width_us,
-            gap_us=train.gap_us,
-            second_us=second_us,
-            compliance_mv=self._compliance_mv,
-        )
+    def samples(self, at_us: int, train: Pattern, times_us: Sequence[float]) -> list[tuple[float, float]]:
+        """Current in uA and voltage in mV at the sense resistor, without signs, at times of a pulse given now."""
+        if not self.relay_closed:
+            return [(0.0, 0.0)] * len(times_us)
+        body = self._bodies[train.channel - 1]
+        return body.samples(at_us, self._driven(train), self.compliance_mv, times_us)
+
+    def _driven(self, train: Pattern, over: float = 1.0) -> list[Step]:
+        """What the stage makes of a pulse: the DAC's current, and the second phase as far as it is given."""
+        index = train.channel - 1
+        gain, part = self.dac_gain[index].value * over, self.second_phase[index].value
+        is_up = next((ua > 0 for ua, _ in train.steps if ua), True)
+        return [Step(ua * gain, us if ua == 0 or (ua > 0) == is_up else us * part) for ua, us in train.steps]
 
 
-class OutputStage(Output):
-    """Gives the pulses of a picture of trains at their times, whoever told it so."""
+class OutputStage(Output, Generic[P]):
+    """Gives the pulses of a picture at their times, whoever told it so."""
 
     def __init__(self, bodies: Sequence[Body], scope: Scope, compliance_mv: int) -> None:
         super().__init__(bodies, scope, compliance_mv)
-        self._told: tuple[Train, ...] = ()
-        self._trains: dict[int, Train] = {}
+        self._told: tuple[P, ...] = ()
+        self._trains: dict[int, P] = {}
         self._next_us: dict[int, int] = {}
 
-    def show(self, trains: Sequence[Train], now_us: int) -> None:
+    def show(self, trains: Sequence[P], now_us: int) -> None:
         """Give this picture from now on; a channel that runs keeps its rhythm, one that starts does so at once."""
         self._told = tuple(trains)
         if not (self._stuck and self._trains):
@@ -135,14 +154,14 @@ class OutputStage(Output):
         """True while pulses are given, whatever the device believes."""
         return bool(self._trains)
 
-    def due(self) -> tuple[int, Train] | None:
+    def due(self) -> tuple[int, P] | None:
         """The next pulse: when, and of which train."""
         if not self._next_us:
             return None
         at_us, channel = min((at_us, channel) for channel, at_us in self._next_us.items())
         return at_us, self._trains[channel]
 
-    def step(self, at_us: int, train: Train) -> Sensed:
+    def step(self, at_us: int, train: Pattern) -> Sensed:
         """Give the pulse that is due and set the time of the one after it."""
         self._next_us[train.channel] = at_us + train.period_us
         return self.give(at_us, train)

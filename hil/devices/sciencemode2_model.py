@@ -143,8 +143,8 @@ class Model:
         if not self.skin_check.value:
             return None
         low, high = SKIN_OHM
-        ohm = self.stage.look(at_us, Train(channel, TEST_UA, TEST_US, GAP_US, 0))
-        return None if low <= ohm <= high else Trouble.ELECTRODE
+        ((ua, mv),) = self.stage.samples(at_us, Train(channel, TEST_UA, TEST_US, GAP_US, 0), (TEST_US,))
+        return None if ua and low * ua <= mv * 1000 <= high * ua else Trouble.ELECTRODE
 
     # --- what happens to the device -----------------------------------------------------------------------------------
 

@@ -73,6 +73,19 @@ def row(ma: int = 20, width_us: int = 300, mode: int = 0) -> bytes:
     return bytes((mode, width_us >> 8, width_us & 255, ma))
 
 
+SINGLE_DATA = b"\x00" + row()[1:]
+EVERYTHING = {
+    GET_MODE: b"",
+    INIT_LIST: list_data(1),
+    START_LIST: row(),
+    STOP_LIST: b"",
+    SINGLE: SINGLE_DATA,
+    WATCHDOG: b"",
+    0x5F: b"",
+}
+"""Every command of a host, and one that is unknown, with data that would be obeyed."""
+
+
 class Host:
     """Drives a bench in virtual time: `now_us` moves only by `wait` and `jump`."""
 
@@ -159,3 +172,14 @@ class Host:
         frames = decoded(data)
         self.said += [(self.now_us, one) for one in frames if one.command in {INIT, ERROR}]
         return [one for one in frames if one.command not in {INIT, ERROR}]
+
+
+def into(mode: int, **switches: str) -> Host:
+    """A connected device in a mode, with channel 1 in its list."""
+    host = Host(**switches)
+    if mode != START:
+        host.result(INIT_LIST, list_data(1))
+    if mode == STARTED:
+        host.result(START_LIST, row())
+    assert host.mode() == mode
+    return host
