@@ -324,7 +324,7 @@ class Capabilities:
     A measurement that is not fitted is None or False, and its rules say so. `balance`: the difference of a pulse's
     phases; `temperature`: the skin's; `rails_mv`: voltages it can choose from; `reprobe`: ohms between trains;
     `echo`: the picture in force. `mute_us` is what it takes between two pulses for itself; `one_period`: all of its
-    channels share one.
+    channels share one; `probe_pulses` is how many pulses a measurement takes.
     """
 
     channels: int
@@ -356,6 +356,7 @@ class Capabilities:
     max_gap_us: int = 65_535
     mute_us: int = 0
     one_period: bool = False
+    probe_pulses: int = 1
 
 
 class DeviceState(StrEnum):
