@@ -194,7 +194,7 @@ ACKS: Mapping[int, type[Ack]] = {kind.COMMAND + 1: Ack for kind in KINDS} | {
 
 
 def read_answer(command: int, payload: bytes) -> Ack | Complaint:
-    """Read an acknowledgement or a complaint; one that failed may say no more than that. Raises ValueError, struct.error."""
+    """Read an acknowledgement or a complaint; one that failed may say no more. Raises as reading."""
     if command in {GENERAL_ERROR, UNKNOWN_COMMAND}:
         (result,) = payload
         return Complaint(command, Result(result))
