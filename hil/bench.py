@@ -6,13 +6,12 @@ import heapq
 from collections.abc import Callable, Sequence
 from itertools import count
 from random import Random
+from typing import Any
 
 from hil.body import Body, Skin
-from hil.devices.native import NativeDevice
-from hil.devices.native_model import Model
-from hil.devices.native_words import Identity
-from hil.devices.output import OutputStage
+from hil.devices.device import Build, NotThisDevice
 from hil.injections import Injections
+from hil.knob import Knob
 from hil.scope import Scope
 from hil.settings import BadSetting
 from hil.tape import Tape
@@ -22,14 +21,13 @@ from hil.way import Way
 class Bench:
     """Everything that a controller meets on its serial line; deterministic: time comes in as an argument."""
 
-    def __init__(self, identity: Identity, skins: Sequence[Skin], now_us: int, seed: int = 0) -> None:
+    def __init__(self, build: Build, skins: Sequence[Skin], now_us: int, seed: int = 0) -> None:
         self.now_us = now_us
         self.random = Random(seed)  # noqa: S311 - repeatable faults, no secrets
         self.scope = Scope(len(skins))
         self.bodies = [Body(skin, now_us) for skin in skins]
-        self.stage = OutputStage(self.bodies, self.scope, identity.compliance_mv)
-        self.model = Model(identity, self.stage, now_us)
-        self.device = NativeDevice(self.model)
+        self.device = build(self.bodies, self.scope, now_us)
+        self.stage = self.device.stage
         self.to_device = Way()
         self.to_host = Way()
         self.tape = Tape()
@@ -76,6 +74,12 @@ class Bench:
         if not 1 <= channel <= len(self.bodies):
             raise BadSetting("channel", channel, f"a channel from 1 to {len(self.bodies)}")
         return [channel - 1]
+
+    def knob(self, name: str) -> Knob[Any]:
+        """A knob of the device; raises NotThisDevice."""
+        if name not in self.device.knobs:
+            raise NotThisDevice(self.device.kind, f"knob={name!r}", sorted(self.device.knobs))
+        return self.device.knobs[name]
 
     def ways(self, direction: str) -> list[Way]:
         """The directions meant by `to_device`, `to_host` or `both`."""

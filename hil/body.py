@@ -6,7 +6,7 @@ SI units and floats; currents come in as microamperes and leave as microamperes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from math import exp, log, sqrt
@@ -38,8 +38,18 @@ class Phase(NamedTuple):
     clipped: bool
 
 
+class Step(NamedTuple):
+    """A part of a pulse: a constant current with its sign, for so many microseconds."""
+
+    ua: float
+    us: float
+
+
 class Pulse(NamedTuple):
-    """Both phases of a pulse and the contact area that carried them (None: no skin)."""
+    """The phases of a pulse and the contact area that carried them (None: no skin).
+
+    `first` is all that flows in the direction of the first current, `second` all that flows against it.
+    """
 
     first: Phase
     second: Phase
@@ -50,13 +60,17 @@ NOTHING = Phase(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, clipped=False)
 
 
 def drive(load: Load | None, ua: float, width_us: float, compliance_mv: float, cap_v: float = 0.0) -> Phase:
-    """A constant-current phase that clips at the compliance voltage; `cap_v` at its start must not be above zero.
+    """A constant-current phase that clips at the compliance voltage, from `cap_v` on the skin's capacity.
 
     While the source holds, the capacity charges towards I*R_p; once the rail is reached the source is a voltage, and
-    the current falls exponentially towards rail / (R_s + R_p). Both parts are exact.
+    the current moves exponentially towards rail / (R_s + R_p). It changes from one to the other once at most: the
+    capacity moves in one direction, and the same way in both. Both parts are exact.
     """
-    if ua == 0 or width_us == 0:
+    if width_us == 0:
         return NOTHING._replace(cap_v=cap_v)
+    if ua == 0:
+        left_v = cap_v * exp(-width_us * 1e-6 / (load.parallel_ohm * load.farad)) if cap_v and load else 0.0
+        return NOTHING._replace(end_mv=left_v * 1e3, cap_v=left_v)
     if load is None:
         return NOTHING._replace(end_mv=compliance_mv, clipped=True)
     amp, seconds, rail = ua * 1e-6, width_us * 1e-6, compliance_mv * 1e-3
@@ -69,11 +83,9 @@ def drive(load: Load | None, ua: float, width_us: float, compliance_mv: float, c
 
     tau = parallel * farad
     target = amp * parallel
-    cap_end = target + (cap_v - target) * exp(-seconds / tau)
-    if amp * series + cap_end <= rail:
-        return Phase(
-            ua, ua, ua * width_us / 1e3, (amp * series + cap_end) * 1e3, ua * ua * width_us, cap_end, clipped=False
-        )
+    within = _held(load, ua, width_us, cap_v)
+    if amp * series + max(cap_v, within.cap_v) <= rail:
+        return within
 
     held, cap_clip = 0.0, cap_v
     if amp * series + cap_v < rail:
@@ -82,19 +94,46 @@ def drive(load: Load | None, ua: float, width_us: float, compliance_mv: float, c
     rest = seconds - held
     settle = rail * parallel / (series + parallel)
     fall = farad * series * parallel / (series + parallel)
-    left = exp(-rest / fall)
     floor, excess = rail / (series + parallel), (settle - cap_clip) / series
+    if not held and amp < floor:
+        # From a stronger step of the same direction: the rail is left as soon as the capacity has fallen far enough.
+        freed_v = rail - amp * series
+        freed_us = fall * log((cap_v - settle) / (freed_v - settle)) * 1e6
+        if freed_us < width_us:
+            before = drive(load, ua, freed_us, compliance_mv, cap_v)
+            return joined([before, _held(load, ua, width_us - freed_us, freed_v)])
+    left = exp(-rest / fall)
     coulomb = amp * held + floor * rest + excess * fall * (1 - left)
     square = amp * amp * held + floor * floor * rest
     square += 2 * floor * excess * fall * (1 - left) + excess * excess * fall / 2 * (1 - left * left)
     return Phase(
-        peak_ua=ua if held else (floor + excess) * 1e6,
+        peak_ua=ua if held else (floor + max(excess, excess * left)) * 1e6,
         end_ua=(floor + excess * left) * 1e6,
         charge_nc=coulomb * 1e9,
         end_mv=compliance_mv,
         square=square * 1e18,
         cap_v=settle + (cap_clip - settle) * left,
         clipped=True,
+    )
+
+
+def _held(load: Load, ua: float, width_us: float, cap_v: float) -> Phase:
+    """A phase in which the source holds its current, whatever voltage that takes."""
+    target = ua * 1e-6 * load.parallel_ohm
+    cap_end = target + (cap_v - target) * exp(-width_us * 1e-6 / (load.parallel_ohm * load.farad))
+    end_mv = (ua * 1e-6 * load.series_ohm + cap_end) * 1e3
+    return Phase(ua, ua, ua * width_us / 1e3, end_mv, ua * ua * width_us, cap_end, clipped=False)
+
+
+def joined(phases: Sequence[Phase]) -> Phase:
+    """Phases of one direction, one after the other, as one."""
+    if not phases:
+        return NOTHING
+    return phases[-1]._replace(
+        peak_ua=max(phase.peak_ua for phase in phases),
+        charge_nc=sum(phase.charge_nc for phase in phases),
+        square=sum(phase.square for phase in phases),
+        clipped=any(phase.clipped for phase in phases),
     )
 
 
@@ -177,17 +216,43 @@ class Body:
         finally:
             self._changes = [other for other in self._changes if other is not change]
 
-    def pulse(
-        self, at_us: int, ua: float, *, width_us: int, gap_us: int, second_us: float, compliance_mv: float
-    ) -> Pulse:
-        """A biphasic pulse of a constant-current source: phases of `width_us` and `second_us`.
+    def pulse(self, at_us: int, steps: Sequence[Step], compliance_mv: float) -> Pulse:
+        """A pulse of a constant-current source, step by step.
 
-        Every pulse starts from a discharged skin: its time constant is 2 ms and the shortest period 8 ms.
+        Every pulse starts from a discharged skin: its time constant is 2 ms, and the shortest period of therapy 8 ms.
         """
-        skin = self.at(at_us)
-        load = skin.load(ua, compliance_mv, at_us - self._worn_since_us)
-        first = drive(load, ua, width_us, compliance_mv)
-        tau_us = load.parallel_ohm * load.farad * 1e6 if load else 0.0
-        left_v = first.cap_v * exp(-gap_us / tau_us) if tau_us else 0.0
-        second = drive(load, ua, second_us, compliance_mv, -left_v)
+        skin, load = self._meets(at_us, steps, compliance_mv)
+        phases = [(step.ua, phase) for step, _, phase in _through(load, steps, compliance_mv) if step.ua]
+        is_up = bool(phases) and phases[0][0] > 0
+        first = joined([phase for ua, phase in phases if (ua > 0) == is_up])
+        second = joined([phase for ua, phase in phases if (ua > 0) != is_up])
         return Pulse(first, second, skin.contact_cm2)
+
+    def samples(
+        self, at_us: int, steps: Sequence[Step], compliance_mv: float, times_us: Sequence[float]
+    ) -> list[tuple[float, float]]:
+        """Magnitudes of current in uA and voltage in mV at times of the same pulse, in ascending order."""
+        _, load = self._meets(at_us, steps, compliance_mv)
+        found = []
+        start_us, left = 0.0, list(times_us)
+        for step, cap_v, _ in _through(load, steps, compliance_mv):
+            while left and left[0] <= start_us + step.us:
+                part = drive(load, abs(step.ua), left.pop(0) - start_us, compliance_mv, cap_v)
+                found.append((part.end_ua, abs(part.end_mv)))
+            start_us += step.us
+        return found + [(0.0, 0.0)] * len(left)
+
+    def _meets(self, at_us: int, steps: Sequence[Step], compliance_mv: float) -> tuple[Skin, Load | None]:
+        skin = self.at(at_us)
+        peak_ua = max((abs(step.ua) for step in steps), default=0.0)
+        return skin, skin.load(peak_ua, compliance_mv, at_us - self._worn_since_us)
+
+
+def _through(load: Load | None, steps: Sequence[Step], compliance_mv: float) -> Iterator[tuple[Step, float, Phase]]:
+    """Each step with the capacity's voltage before it, in the step's own direction, and what it did."""
+    cap_v = 0.0
+    for step in steps:
+        sign = -1.0 if step.ua < 0 else 1.0
+        phase = drive(load, abs(step.ua), step.us, compliance_mv, sign * cap_v)
+        yield step, sign * cap_v, phase
+        cap_v = sign * phase.cap_v

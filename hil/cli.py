@@ -22,33 +22,52 @@ def faults() -> None:
 
 
 @app.command()
+def switches(
+    device: Annotated[str, typer.Option(help="Which device: native, sciencemode4.")] = "native",
+) -> None:
+    """Print what the documents of a device leave open: the keys of `emulate --set`."""
+    from hil import start  # noqa: PLC0415 - --help answers before the rooms are opened
+    from hil.settings import BadSetting  # noqa: PLC0415
+
+    try:
+        start.print_switches(start.kind(device))
+    except BadSetting as bad:
+        raise typer.BadParameter(str(bad)) from bad
+
+
+@app.command()
 def emulate(
     link: Annotated[Path, typer.Option(help="Symbolic link to make: the serial port of the device.")],
     control: Annotated[Path | None, typer.Option(help="Unix socket to make: the back door.")] = None,
-    device: Annotated[str, typer.Option(help="Which device: native.")] = "native",
-    channels: Annotated[int, typer.Option(help="How many, 1 to 8.")] = 2,
-    serial: Annotated[str, typer.Option(help="Serial number, at most 16 ASCII characters.")] = "EMU-0001",
+    device: Annotated[str, typer.Option(help="Which device: native, sciencemode4.")] = "native",
+    channels: Annotated[int | None, typer.Option(help="How many, 1 to 8; as the device has them unless told.")] = None,
+    serial: Annotated[str | None, typer.Option(help="Serial number or device id, ASCII; the device's own.")] = None,
     clinical: Annotated[bool, typer.Option("--clinical", help="Hide that this is an emulator.")] = False,
     body: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Setting of all bodies, or of one: 1.contact=0.8")
+    ] = None,
+    switch: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A switch of the device: see `switches`.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of faults that act by chance.")] = 0,
     until_eof: Annotated[bool, typer.Option("--until-eof", help="End when standard input ends.")] = False,
 ) -> None:
     """Serve an emulated stimulator until SIGTERM or SIGINT; prints one line: ready, and a JSON object."""
     from hil import start  # noqa: PLC0415 - --help answers before the rooms are opened
+    from hil.devices.device import Asked  # noqa: PLC0415
     from hil.settings import BadSetting  # noqa: PLC0415
     from hil.wire import InUse  # noqa: PLC0415
 
-    if device != "native":
-        raise typer.BadParameter(f"device={device!r}: expected native")
     try:
-        identity = start.identity(serial, channels, clinical=clinical)
-        bodies = start.skins(body or [], channels)
+        kind = start.kind(device)
+        count = kind.channels if channels is None else channels
+        name = kind.serial if serial is None else serial
+        build = kind.plan(Asked(name, count, clinical, start.switches(kind, switch or [])))
+        bodies = start.skins(body or [], count)
     except BadSetting as bad:
         raise typer.BadParameter(str(bad)) from bad
     try:
-        start.run(identity, bodies, link, control, seed=seed, until_eof=until_eof)
+        start.run(build, bodies, link, control, seed=seed, until_eof=until_eof)
     except (InUse, OSError) as error:
         typer.echo(f"stimwarden-hil: {error}", err=True)
         raise typer.Exit(1) from error

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hil.devices.device import NotThisDevice
 from hil.faults import FAULTS
 from hil.settings import BadSetting, Setting, Value, read_all
 
@@ -40,9 +41,13 @@ class Injections:
         self._count = 0
 
     def inject(self, fault: str, **params: object) -> str:
-        """Inject a fault now, or at `at_us`; gives the token that clears it. Raises BadSetting."""
+        """Inject a fault now, or at `at_us`; gives the token that clears it. Raises BadSetting and NotThisDevice."""
         if fault not in FAULTS:
             raise BadSetting("fault", fault, f"one of {', '.join(FAULTS)}")
+        device = self._bench.device
+        if not FAULTS[fault].fits(device):
+            has = [entry.id for entry in FAULTS.values() if entry.fits(device)]
+            raise NotThisDevice(device.kind, f"fault={fault!r}", has)
         settings = FAULTS[fault].settings
         values = read_all(settings | WHEN, params)
         at_us, for_ms = values.pop("at_us"), values.pop("for_ms")

@@ -58,6 +58,10 @@ class Setting:
             raise BadSetting(key, value, self.expected)
         return self.kind(value)
 
+    def row(self) -> dict[str, Value]:
+        """The setting in words that JSON has."""
+        return {"default": self.default, "expected": self.expected, "text": self.text}
+
 
 CHANNEL = Setting(int, None, "channel, null for all of them", 1, 8)
 

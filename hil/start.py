@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from secrets import randbits
 from typing import Any
 
 from rich.console import Console
@@ -21,10 +20,11 @@ from hil.bench import Bench
 from hil.body import SETTINGS, Skin
 from hil.clock import boottime_us
 from hil.control import served
-from hil.devices.native_words import Fitted, Identity
+from hil.devices.device import Build, Kind
+from hil.devices.kinds import KINDS
 from hil.emulate import Emulator
 from hil.faults import FAULTS
-from hil.settings import BadSetting, read
+from hil.settings import BadSetting, Value, read, read_all
 from hil.wire import Pty
 
 
@@ -39,6 +39,24 @@ def print_faults() -> None:
         name = "\n".join([f"{entry.id} ({entry.layer})", *settings])
         table.add_row(name, entry.text, f"{entry.correct} [{', '.join(entry.hazards)}]")
     Console().print(table, markup=False)
+
+
+def print_switches(kind: Kind) -> None:
+    """Print what the documents of a kind of device leave open, and what the emulator does unless told otherwise."""
+    table = Table(show_lines=True)
+    table.add_column("switch", no_wrap=True)
+    table.add_column("what it decides")
+    table.add_column("expected")
+    for key, setting in kind.switches.items():
+        table.add_row(f"{key}={json.dumps(setting.default)}", setting.text, setting.expected)
+    Console().print(table, markup=False)
+
+
+def kind(name: str) -> Kind:
+    """The kind of device of a name; raises BadSetting."""
+    if name not in KINDS:
+        raise BadSetting("device", name, ", ".join(KINDS))
+    return KINDS[name]
 
 
 def skins(given: Iterable[str], channels: int) -> list[Skin]:
@@ -61,30 +79,33 @@ def _change(setting: str, channels: int) -> tuple[Iterable[int], dict[str, Any]]
         if head not in map(str, range(1, channels + 1)):
             raise BadSetting("body", setting, f"a channel from 1 to {channels} before the point")
         indices, name = [int(head) - 1], tail
+    return indices, read(SETTINGS, {name: _value(text)})
+
+
+def _value(text: str) -> object:
     try:
-        value = None if text == "none" else json.loads(text)
+        return None if text == "none" else json.loads(text)
     except ValueError:
-        value = text
-    return indices, read(SETTINGS, {name: value})
+        return text
 
 
-def identity(serial: str, channels: int, *, clinical: bool) -> Identity:
-    """The device that the emulator plays; raises BadSetting."""
-    if not 1 <= channels <= 8:
-        raise BadSetting("channels", channels, "a whole number from 1 to 8")
-    if not 1 <= len(serial) <= 16 or not serial.isascii() or not serial.isprintable():
-        raise BadSetting("serial", serial, "1 to 16 printable ASCII characters")
-    # The boot number follows no seed: it must differ from one start to the next.
-    usual = Identity(serial=serial, channels=channels, boot=randbits(32))
-    return replace(usual, flags=usual.flags & ~Fitted.EMULATOR) if clinical else usual
+def switches(kind: Kind, given: Iterable[str]) -> dict[str, Value]:
+    """The switches of a kind of device from KEY=VALUE, later ones winning; raises BadSetting."""
+    values: dict[str, object] = {}
+    for setting in given:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise BadSetting("set", setting, "KEY=VALUE")
+        values[name] = _value(text)
+    return read_all(kind.switches, values)
 
 
-def run(device: Identity, bodies: list[Skin], link: Path, control: Path | None, *, seed: int, until_eof: bool) -> None:
+def run(device: Build, bodies: list[Skin], link: Path, control: Path | None, *, seed: int, until_eof: bool) -> None:
     """Serve until SIGTERM or SIGINT, or until standard input ends; raises InUse and OSError."""
-    asyncio.run(_serve(Bench(device, bodies, boottime_us(), seed), link, control, device.serial, until_eof=until_eof))
+    asyncio.run(_serve(Bench(device, bodies, boottime_us(), seed), link, control, until_eof=until_eof))
 
 
-async def _serve(bench: Bench, link: Path, control: Path | None, serial: str, *, until_eof: bool) -> None:
+async def _serve(bench: Bench, link: Path, control: Path | None, *, until_eof: bool) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -95,6 +116,7 @@ async def _serve(bench: Bench, link: Path, control: Path | None, serial: str, *,
         if control:
             await stack.enter_async_context(served(emulator, control))
         emulator.start()
+        serial = bench.device.badge()["serial"]
         ready = {"link": str(link), "control": control and str(control), "pid": os.getpid(), "serial": serial}
         print("ready", json.dumps(ready), flush=True)  # noqa: T201 - the one line that the starter waits for
         if until_eof:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from hil import body
-from hil.devices.native_words import Fault, State
+from hil.devices.device import Button, NotThisDevice
 from hil.emulate import Emulator
 from hil.faults import FAULTS
 from hil.settings import CHANNEL, BadSetting, Setting, read, read_all
@@ -39,6 +39,8 @@ def answer(emulator: Emulator, line: bytes) -> Answer:
     except BadSetting as bad:
         code = "unknown_verb" if bad.key == "do" else "bad_setting"
         return _identified(request) | {"ok": False, "code": code, "text": str(bad)}
+    except NotThisDevice as bad:
+        return _identified(request) | {"ok": False, "code": "not_this_device", "text": str(bad)}
     except (ValueError, RecursionError) as bad:
         return _identified(request) | {"ok": False, "code": "bad_json", "text": f"not a line of JSON: {bad}"}
     return _identified(request) | {"ok": True} | found
@@ -76,31 +78,29 @@ def _verb(name: str, settings: Mapping[str, Setting] | None) -> Callable[[Act], 
 def ping(emulator: Emulator, _: dict[str, Any]) -> Answer:
     """Who is there, and what time it is."""
     bench = emulator.bench
-    true = bench.model.claims.value
-    state = State(bench.model.state).name
-    return {
-        "model": true.model,
-        "serial": true.serial,
-        "state": state,
-        "now_us": bench.now_us,
-        "line": emulator.line.is_up,
-    }
+    return bench.device.badge() | {"now_us": bench.now_us, "line": emulator.line.is_up}
 
 
 @_verb("device", {})
 def device(emulator: Emulator, _: dict[str, Any]) -> Answer:
-    """The device's inside: state, picture, counters, faults; and whether its output stage is live."""
-    bench = emulator.bench
-    status = asdict(bench.model.status(bench.now_us))
-    blocks = status.pop("channels")
-    return status | {
-        "state": State(status["state"]).name,
-        "faults": [fault.name for fault in Fault(status["faults"])],
-        "picture": [train._asdict() for train in bench.model.picture.values()],
-        "channels": [block._asdict() for block in blocks],
-        "is_live": bench.stage.is_live,
-        "relay_closed": bench.stage.relay_closed,
-    }
+    """The device's inside: what it knows and believes."""
+    return emulator.bench.device.inside(emulator.bench.now_us)
+
+
+@_verb("switch.get", {})
+def switch_get(emulator: Emulator, _: dict[str, Any]) -> Answer:
+    """The choices that the device's documents leave open, and how they are made now."""
+    unit = emulator.bench.device
+    rows = {key: setting.row() | {"value": unit.switches[key]} for key, setting in unit.switchable.items()}
+    return {"switches": rows}
+
+
+@_verb("switch.set", None)
+def switch_set(emulator: Emulator, given: dict[str, Any]) -> Answer:
+    """Choose otherwise."""
+    unit = emulator.bench.device
+    unit.switches.update(read(unit.switchable, given))
+    return switch_get(emulator, {})
 
 
 @_verb("scope", {"channel": CHANNEL})
@@ -160,7 +160,7 @@ def body_set(emulator: Emulator, given: dict[str, Any]) -> Answer:
 
 @_verb("fault.list", {})
 def fault_list(emulator: Emulator, _: dict[str, Any]) -> Answer:
-    """The table of faults, and those that wait or act."""
+    """The faults that this device can have, and those that wait or act."""
     table = [
         {
             "fault": entry.id,
@@ -168,12 +168,10 @@ def fault_list(emulator: Emulator, _: dict[str, Any]) -> Answer:
             "text": entry.text,
             "hazards": entry.hazards,
             "correct": entry.correct,
-            "settings": {
-                key: {"default": setting.default, "expected": setting.expected, "text": setting.text}
-                for key, setting in entry.settings.items()
-            },
+            "settings": {key: setting.row() for key, setting in entry.settings.items()},
         }
         for entry in FAULTS.values()
+        if entry.fits(emulator.bench.device)
     ]
     standing = [
         {"token": one.token, "fault": one.fault, "at_us": one.at_us, "is_active": one.is_active, "settings": one.params}
@@ -201,17 +199,24 @@ def fault_clear(emulator: Emulator, asked: dict[str, Any]) -> Answer:
     return {}
 
 
+def _button(emulator: Emulator) -> Button:
+    unit = emulator.bench.device
+    if unit.button is None:
+        raise NotThisDevice(unit.kind, "button", [name for name in VERBS if not name.startswith("button")])
+    return unit.button
+
+
 @_verb("button.press", {})
 def button_press(emulator: Emulator, _: dict[str, Any]) -> Answer:
     """The patient presses the stop button and holds it."""
-    emulator.bench.model.press(emulator.bench.now_us)
+    _button(emulator).press(emulator.bench.now_us)
     return {}
 
 
 @_verb("button.release", {})
 def button_release(emulator: Emulator, _: dict[str, Any]) -> Answer:
     """The patient lets the button go."""
-    emulator.bench.model.release()
+    _button(emulator).release()
     return {}
 
 

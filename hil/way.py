@@ -18,6 +18,8 @@ class Piece(NamedTuple):
 
 Manipulator: TypeAlias = Callable[[Piece], list[Piece]]
 Choice: TypeAlias = Callable[[], bool]
+Place: TypeAlias = Callable[[int], int]
+"""Called with each byte of a line in order: its index in its frame, or -1 between frames."""
 
 
 class Way:
@@ -90,25 +92,57 @@ def choice(nth: int, chance: float, random: Random) -> Choice:
     return chosen
 
 
+def zero_ended() -> Place:
+    """Frames that a zero ends, and that hold none; a zero between frames is no frame."""
+    index = 0
+
+    def place(byte: int) -> int:
+        nonlocal index
+        here = index if index or byte else -1
+        index = index + 1 if byte else 0
+        return here
+
+    return place
+
+
+def delimited(start: int = 0xF0, stop: int = 0x0F, escape: int = 0x81) -> Place:
+    """Frames between a start and a stop byte; the byte behind an escape is neither, a second start begins anew."""
+    index, blind = -1, False
+
+    def place(byte: int) -> int:
+        nonlocal index, blind
+        if byte == start and not blind:
+            index = 0
+            return 0
+        if index < 0:
+            return -1
+        index += 1
+        here = index
+        if byte == stop and not blind:
+            index = -1
+        blind = byte == escape and not blind and index >= 0
+        return here
+
+    return place
+
+
 class PerFrame:
     """Spoils some frames: `spoil` maps the index and value of each byte of a chosen frame to what is left of it."""
 
-    def __init__(self, chosen: Choice, spoil: Callable[[int, int], bytes]) -> None:
+    def __init__(self, place: Place, chosen: Choice, spoil: Callable[[int, int], bytes]) -> None:
+        self._place = place
         self._chosen = chosen
         self._spoil = spoil
-        self._index = 0
         self._spoiling = False
 
     def __call__(self, piece: Piece) -> list[Piece]:
         """Pass one piece on."""
         out = bytearray()
         for byte in piece.data:
-            # A zero between frames is no frame.
-            if self._index == 0 and byte:
+            index = self._place(byte)
+            if index == 0:
                 self._spoiling = self._chosen()
-            out += self._spoil(self._index, byte) if self._spoiling else bytes((byte,))
-            self._index = self._index + 1 if byte else 0
-            self._spoiling = self._spoiling and byte != 0
+            out += self._spoil(index, byte) if self._spoiling and index >= 0 else bytes((byte,))
         return [Piece(piece.after_us, bytes(out))]
 
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from secrets import randbits
+from typing import Any
+
+from hil.body import Body as Electrodes
+from hil.devices.device import Asked, Build, Kind
 from hil.devices.native_frames import CUT_TYPE, Body, Deframer, encode, parse
 from hil.devices.native_model import Model
 from hil.devices.native_words import (
@@ -9,8 +16,11 @@ from hil.devices.native_words import (
     Ask,
     Cut,
     Drive,
+    Fault,
     Feed,
+    Fitted,
     Hello,
+    Identity,
     Nak,
     Probe,
     Refused,
@@ -18,15 +28,36 @@ from hil.devices.native_words import (
     Request,
     SelfTest,
     SelfTested,
+    State,
     Stop,
 )
+from hil.devices.output import OutputStage, Train
+from hil.knob import Knob
+from hil.scope import Scope
+from hil.settings import BadSetting, Setting, Value
+from hil.way import Place, zero_ended
 
 
 class NativeDevice:
     """A stimulator on a serial line; the same bytes at the same times give the same answers and pulses."""
 
+    kind = "native"
+    switchable: Mapping[str, Setting] = {}
+
     def __init__(self, model: Model) -> None:
         self.model = model
+        self.stage = model.stage
+        self.button = model
+        self.switches: dict[str, Value] = {}
+        self.knobs: dict[str, Knob[Any]] = {
+            "claims": model.claims,
+            "dead_man": model.dead_man,
+            "echo_offset_ua": model.echo_offset_ua,
+            "hung": model.hung,
+            "self_test": model.self_test,
+            "stop_answer": model.stop_answer,
+            "supply_mv": model.supply_mv,
+        }
         self._deframer = Deframer()
         self._event_seq = 0
 
@@ -55,6 +86,39 @@ class NativeDevice:
         """Start the firmware anew; half a frame is forgotten."""
         self._deframer = Deframer()
         self.model.reset(now_us, power=power)
+
+    def sense(self, now_us: int) -> None:
+        """Look at the supply voltage."""
+        self.model.sense_supply(now_us)
+
+    def place(self) -> Place:
+        """Frames end with a zero."""
+        return zero_ended()
+
+    def lie(self, *, model: str | None, emulator: bool) -> Identity:
+        """The identity with another emulator flag and, unless None, another model name, cut to fit."""
+        true = self.model.claims.value
+        flags = true.flags | Fitted.EMULATOR if emulator else true.flags & ~Fitted.EMULATOR
+        name = true.model if model is None else model.encode("ascii", "replace").decode()[:16]
+        return replace(true, flags=flags, model=name)
+
+    def badge(self) -> dict[str, str]:
+        """Model, serial number, state."""
+        true = self.model.claims.value
+        return {"model": true.model, "serial": true.serial, "state": State(self.model.state).name}
+
+    def inside(self, now_us: int) -> dict[str, Any]:
+        """State, picture, counters, faults; and whether the output stage is live."""
+        status = asdict(self.model.status(now_us))
+        blocks = status.pop("channels")
+        return status | {
+            "state": State(status["state"]).name,
+            "faults": [fault.name for fault in Fault(status["faults"])],
+            "picture": [train._asdict() for train in self.model.picture.values()],
+            "channels": [block._asdict() for block in blocks],
+            "is_live": self.stage.is_live,
+            "relay_closed": self.stage.relay_closed,
+        }
 
     def _answer(self, body: Body | None, now_us: int) -> bytes:
         if self.model.hung.value:
@@ -98,3 +162,27 @@ class NativeDevice:
         status = model.status(now_us)
         model.told()
         return status
+
+
+def native(identity: Identity) -> Build:
+    """A native device with this identity."""
+
+    def build(bodies: Sequence[Electrodes], scope: Scope, now_us: int) -> NativeDevice:
+        return NativeDevice(Model(identity, OutputStage[Train](bodies, scope, identity.compliance_mv), now_us))
+
+    return build
+
+
+def _plan(asked: Asked) -> Build:
+    if not 1 <= asked.channels <= 8:
+        raise BadSetting("channels", asked.channels, "a whole number from 1 to 8")
+    if not 1 <= len(asked.serial) <= 16 or not asked.serial.isascii() or not asked.serial.isprintable():
+        raise BadSetting("serial", asked.serial, "1 to 16 printable ASCII characters")
+    # The boot number follows no seed: it must differ from one start to the next.
+    usual = Identity(serial=asked.serial, channels=asked.channels, boot=randbits(32))
+    return native(replace(usual, flags=usual.flags & ~Fitted.EMULATOR) if asked.clinical else usual)
+
+
+_USUAL = Identity()
+
+NATIVE = Kind("native", _USUAL.serial, _USUAL.channels, NativeDevice.switchable, _plan)

@@ -82,9 +82,10 @@ def imbalance(sensed: Sensed) -> int:
 class Model:
     """The device; each request is a method that returns nothing or a measurement, or raises Refused."""
 
-    def __init__(self, identity: Identity, stage: OutputStage, now_us: int) -> None:
+    def __init__(self, identity: Identity, stage: OutputStage[Train], now_us: int) -> None:
         self.stage = stage
         self.hung = Knob(False)
+        self.dead_man = Knob(True)
         self.stop_answer: Knob[StopAnswer] = Knob("obeyed")
         self.echo_offset_ua = Knob(0)
         self.supply_mv = Knob(SUPPLY_MV)
@@ -133,11 +134,14 @@ class Model:
     def _deadline_us(self) -> int | None:
         if self.state not in {State.ARMED, State.RUNNING}:
             return None
-        dead_us = self._fed_us + self._identity.dead_man_ms * 1000
-        return dead_us if self.hung.value else min(dead_us, self._ends_us)
+        due = [self._dead_us()] if self.dead_man.value else []
+        return min(due if self.hung.value else [*due, self._ends_us], default=None)
+
+    def _dead_us(self) -> int:
+        return self._fed_us + self._identity.dead_man_ms * 1000
 
     def _expire(self, at_us: int) -> None:
-        starved = at_us >= self._fed_us + self._identity.dead_man_ms * 1000
+        starved = self.dead_man.value and at_us >= self._dead_us()
         self._trip(Fault.DEAD_MAN if starved else Fault.ENVELOPE_END, at_us)
 
     def _pulse(self, at_us: int, train: Train) -> None:

@@ -8,11 +8,30 @@ What a device can measure of itself is what its sense resistor sees; only the sc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from hil.body import Body, Pulse
+from hil.body import Body, Step
 from hil.knob import Knob
 from hil.scope import Scope
+
+
+class Pattern(Protocol):
+    """A pulse that is repeated on one channel."""
+
+    @property
+    def channel(self) -> int:
+        """Numbered from 1."""
+
+    @property
+    def period_us(self) -> int:
+        """From one pulse to the next."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The pulse."""
+
+
+P = TypeVar("P", bound=Pattern)
 
 
 class Train(NamedTuple):
@@ -23,6 +42,11 @@ class Train(NamedTuple):
     width_us: int
     gap_us: int
     period_us: int
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Both phases, and the gap between them."""
+        return Step(self.ua, self.width_us), Step(0, self.gap_us), Step(-self.ua, self.width_us)
 
 
 class Sensed(NamedTuple):
@@ -35,7 +59,7 @@ class Sensed(NamedTuple):
     second_pc: int
 
 
-class OutputStage:
+class OutputStage(Generic[P]):
     """Gives the pulses of a picture at their times, whoever told it so."""
 
     def __init__(self, bodies: Sequence[Body], scope: Scope, compliance_mv: int) -> None:
@@ -45,13 +69,13 @@ class OutputStage:
         self.relay_closed = True
         self._bodies = bodies
         self._scope = scope
-        self._compliance_mv = compliance_mv
-        self._told: tuple[Train, ...] = ()
-        self._trains: dict[int, Train] = {}
+        self.compliance_mv = compliance_mv
+        self._told: tuple[P, ...] = ()
+        self._trains: dict[int, P] = {}
         self._next_us: dict[int, int] = {}
         self._stuck = 0
 
-    def show(self, trains: Sequence[Train], now_us: int) -> None:
+    def show(self, trains: Sequence[P], now_us: int) -> None:
         """Give this picture from now on; a channel that runs keeps its rhythm, one that starts does so at once."""
         self._told = tuple(trains)
         if not (self._stuck and self._trains):
@@ -72,43 +96,45 @@ class OutputStage:
         """True while pulses are given, whatever the device believes."""
         return bool(self._trains)
 
-    def due(self) -> tuple[int, Train] | None:
+    def due(self) -> tuple[int, P] | None:
         """The next pulse: when, and of which train."""
         if not self._next_us:
             return None
         at_us, channel = min((at_us, channel) for channel, at_us in self._next_us.items())
         return at_us, self._trains[channel]
 
-    def step(self, at_us: int, train: Train) -> Sensed:
+    def step(self, at_us: int, train: Pattern) -> Sensed:
         """Give the pulse that is due and set the time of the one after it."""
         self._next_us[train.channel] = at_us + train.period_us
         return self.give(at_us, train)
 
-    def give(self, at_us: int, train: Train) -> Sensed:
+    def give(self, at_us: int, train: Pattern) -> Sensed:
         """Give one pulse now, outside any rhythm."""
         index = train.channel - 1
         if not self.relay_closed:
-            return Sensed(0, 0.0, float(self._compliance_mv), 0, 0)
-        ua = train.ua * self.dac_gain[index].value
-        seen = delivered = self._through(index, at_us, train, ua)
+            return Sensed(0, 0.0, float(self.compliance_mv), 0, 0)
+        seen = delivered = self._bodies[index].pulse(at_us, self._driven(train), self.compliance_mv)
         gain = self.over_delivery[index].value
         if gain != 1.0:
-            delivered = self._through(index, at_us, train, ua * gain)
+            delivered = self._bodies[index].pulse(at_us, self._driven(train, gain), self.compliance_mv)
         self._scope.record(train.channel, at_us, delivered)
         first = seen.first
         first_pc, second_pc = (round(phase.charge_nc * 1000) for phase in (first, seen.second))
         return Sensed(round(first.peak_ua), first.end_ua, first.end_mv, first_pc, second_pc)
 
-    def _through(self, index: int, at_us: int, train: Train, ua: float) -> Pulse:
-        second_us = train.width_us * self.second_phase[index].value
-        return self._bodies[index].pulse(
-            at_us,
-            ua,
-            width_us=train.width_us,
-            gap_us=train.gap_us,
-            second_us=second_us,
-            compliance_mv=self._compliance_mv,
-        )
+    def samples(self, at_us: int, train: Pattern, times_us: Sequence[float]) -> list[tuple[float, float]]:
+        """Current in uA and voltage in mV at the sense resistor, without signs, at times of a pulse given now."""
+        if not self.relay_closed:
+            return [(0.0, 0.0)] * len(times_us)
+        body = self._bodies[train.channel - 1]
+        return body.samples(at_us, self._driven(train), self.compliance_mv, times_us)
+
+    def _driven(self, train: Pattern, over: float = 1.0) -> list[Step]:
+        """What the stage makes of a pulse: the DAC's current, and the second phase as far as it is given."""
+        index = train.channel - 1
+        gain, part = self.dac_gain[index].value * over, self.second_phase[index].value
+        is_up = next((ua > 0 for ua, _ in train.steps if ua), True)
+        return [Step(ua * gain, us if ua == 0 or (ua > 0) == is_up else us * part) for ua, us in train.steps]
 
     def _follow(self, now_us: int) -> None:
         self._trains = {train.channel: train for train in self._told}

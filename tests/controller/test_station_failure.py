@@ -244,7 +244,7 @@ async def test_a_driver_that_cannot_even_stop_is_let_go_of_and_the_dead_man_ends
         seen = len(ward.types())
         await ward.is_off()
         assert not ENERGISING & set(ward.types()[seen:])
-    assert Fault.DEAD_MAN in ward.bench.model.faults
+    assert Fault.DEAD_MAN in ward.bench.device.model.faults
     await ward.close()
 
 

@@ -31,6 +31,7 @@ from controller.voice import Voice
 from hil.bench import Bench
 from hil.body import Skin
 from hil.clock import boottime_us
+from hil.devices.native import native
 from hil.devices.native_words import Identity, State
 from hil.emulate import Emulator
 from hil.scope import Trace
@@ -128,7 +129,7 @@ class Ward:
 
     def __init__(self, folder: Path, *, dead_man_ms: int = DEAD_MAN_MS) -> None:
         self.folder = folder
-        self.bench = Bench(Identity(dead_man_ms=dead_man_ms), [Skin(), Skin()], boottime_us())
+        self.bench = Bench(native(Identity(dead_man_ms=dead_man_ms)), [Skin(), Skin()], boottime_us())
         self.emulator = Emulator(self.bench, Pty(folder / "line"))
         self.said: list[Answer | Event] = []
         self.states: list[Station] = []
@@ -273,8 +274,8 @@ class Ward:
         """Claim, prepare, vouch for the patient, and let the patient press the device's stop and let it go."""
         rx = rx or therapy()
         await self.must(Claim(), Prepare(rx, rx.ref, rx.patient), Attest(WELL_ANSWERED))
-        self.bench.model.press(boottime_us())
-        self.bench.model.release()
+        self.bench.device.model.press(boottime_us())
+        self.bench.device.model.release()
         await until(lambda: (session := self.actor.station.session) is not None and session.papers.stop_tried)
 
     async def running(self, rx: Prescription | None = None) -> None:
@@ -298,7 +299,7 @@ class Ward:
 
     async def is_off(self) -> None:
         """The device has stopped, and from then on nothing flows, for as long as we look."""
-        await until(lambda: self.bench.model.state in {State.STOPPED, State.CUT})
+        await until(lambda: self.bench.device.model.state in {State.STOPPED, State.CUT})
         since_us = boottime_us()
         await asyncio.sleep(1)
         assert self.pulses(since_us) == []

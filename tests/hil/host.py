@@ -11,6 +11,7 @@ from cobs import cobs
 
 from hil.bench import Bench
 from hil.body import Skin
+from hil.devices.native import native
 from hil.devices.native_words import Identity
 
 HELLO, ARM, DRIVE, FEED, STOP, PROBE, ASK, CUT, SELFTEST = range(1, 10)
@@ -85,7 +86,7 @@ class Host:
     def __init__(self, *skins: Skin, identity: Identity | None = None, seed: int = 0) -> None:
         skins = skins or (PLAIN, PLAIN)
         self.now_us = START_US
-        self.bench = Bench(identity or Identity(channels=len(skins)), skins, START_US, seed)
+        self.bench = Bench(native(identity or Identity(channels=len(skins))), skins, START_US, seed)
         self.seq = 0
         self.events: list[dict[str, Any]] = []
 
@@ -186,7 +187,7 @@ def answers_normally(host: Host) -> None:
     host.wait(2_000_000)
     host.ask(HELLO)
     assert host.bench.faults.standing() == []
-    assert host.bench.model.claims.value.model == "native-bench"
+    assert host.bench.device.model.claims.value.model == "native-bench"
     host.bench.scope.reset()
     host.run(RUN_TRAIN)
     host.wait(45_000)

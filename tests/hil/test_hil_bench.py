@@ -56,8 +56,8 @@ def test_the_tape_is_bounded(host: Host):
 
 def test_acts_happen_at_their_time_between_the_pulses(host: Host):
     host.run(TRAIN)
-    host.bench.at(START_US + 30_000, lambda: host.bench.model.press(host.bench.now_us))
-    host.bench.at(START_US + 30_000, host.bench.model.release)
+    host.bench.at(START_US + 30_000, lambda: host.bench.device.model.press(host.bench.now_us))
+    host.bench.at(START_US + 30_000, host.bench.device.model.release)
     host.jump(1_000_000)
     assert host.pulses() == [0, 20_000]
     assert [event["kind"] for event in host.events] == [4, 1, 2]
@@ -78,14 +78,14 @@ def test_late_time_keeps_the_order_of_acts_arrivals_and_pulses(host: Host):
 def test_an_act_comes_before_a_frame_of_the_same_microsecond(host: Host):
     host.run(TRAIN)
     with host.bench.faults.injected("split", direction="to_device", size=100, gap_us=0):
-        host.bench.at(host.now_us + 5_000, lambda: host.bench.model.press(host.bench.now_us))
+        host.bench.at(host.now_us + 5_000, lambda: host.bench.device.model.press(host.bench.now_us))
         host.now_us += 5_000
         assert host.feed(2)["code"] == 3
-    host.bench.model.release()
+    host.bench.device.model.release()
     host.run(TRAIN)
     with host.bench.faults.injected("split", direction="to_device", size=7, gap_us=1_000):
         # The second and last piece of ASK arrives together with the press, and tells of it.
-        host.bench.at(host.now_us + 1_000, lambda: host.bench.model.press(host.bench.now_us))
+        host.bench.at(host.now_us + 1_000, lambda: host.bench.device.model.press(host.bench.now_us))
         assert host.send(frame(ASK, 1)) == []
         (status,) = host.wait(1_000)
     assert status["button"] & 1 == 1

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.body import NOTHING, Body, Load, Phase, Skin, drive
+from hil.devices.output import Train
 from tests.hil.host import PLAIN
 
 pytestmark = pytest.mark.hazard("H35")
@@ -179,14 +180,14 @@ def test_whatever_the_load(*, area: float, contact: float, dryness: float, ua: i
 
 def test_a_pulse_that_does_not_clip_is_balanced_exactly():
     body = Body(PLAIN, 0)
-    pulse = body.pulse(0, 20_000, width_us=300, gap_us=100, second_us=300, compliance_mv=RAIL)
+    pulse = body.pulse(0, Train(1, 20_000, 300, 100, 20_000).steps, RAIL)
     assert pulse.first.charge_nc == pulse.second.charge_nc == 6_000.0
     assert pulse.area_cm2 == 25.0
 
 
 def test_a_clipped_first_phase_leaves_net_charge_because_the_second_starts_from_its_voltage():
     body = Body(Skin(area_cm2=9.0, yield_ma_cm2=None), 0)
-    pulse = body.pulse(0, 45_000, width_us=300, gap_us=0, second_us=300, compliance_mv=RAIL)
+    pulse = body.pulse(0, Train(1, 45_000, 300, 0, 20_000).steps, RAIL)
     assert pulse.first.clipped
     assert not pulse.second.clipped
     assert pulse.first.charge_nc < pulse.second.charge_nc == 13_500.0
@@ -195,10 +196,9 @@ def test_a_clipped_first_phase_leaves_net_charge_because_the_second_starts_from_
 def test_the_gap_discharges_the_skin():
     body = Body(Skin(area_cm2=9.0, yield_ma_cm2=None), 0)
     ends = [
-        body.pulse(0, 30_000, width_us=300, gap_us=gap_us, second_us=300, compliance_mv=RAIL).second.end_mv
-        for gap_us in (0, 100, 60_000)
+        body.pulse(0, Train(1, 30_000, 300, gap_us, 100_000).steps, RAIL).second.end_mv for gap_us in (0, 100, 60_000)
     ]
-    first = body.pulse(0, 30_000, width_us=300, gap_us=0, second_us=300, compliance_mv=RAIL).first
+    first = body.pulse(0, Train(1, 30_000, 300, 0, 20_000).steps, RAIL).first
     assert ends[0] < ends[1] < ends[2] == pytest.approx(first.end_mv, rel=1e-9)
 
 

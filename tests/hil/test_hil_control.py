@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hil.bench import Bench
 from hil.body import SETTINGS
 from hil.control import LONGEST_LINE, Control, ControlError, served
+from hil.devices.native import native
 from hil.devices.native_words import Identity
 from hil.emulate import Emulator
 from hil.faults import FAULTS
@@ -49,7 +50,7 @@ class Rig:
         self.now_us = START_US
         self.got = bytearray()
         self.line = NullModem(self.got.extend)
-        bench = Bench(Identity(), [PLAIN, PLAIN], START_US)
+        bench = Bench(native(Identity()), [PLAIN, PLAIN], START_US)
         self.emulator = Emulator(bench, self.line, lambda: self.now_us)
 
     def ask(self, kind: int, payload: bytes = b"") -> dict[str, Any]:
@@ -190,12 +191,12 @@ async def test_faults_by_token(rig: Rig, control: Control):
 async def test_a_fault_as_a_context_ends_with_it_even_when_it_breaks(rig: Rig, control: Control):
     async def breaking() -> None:
         async with control.injected("silent_stop"):
-            assert rig.emulator.bench.model.stop_answer.value == "silent"
+            assert rig.emulator.bench.device.model.stop_answer.value == "silent"
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await breaking()
-    assert rig.emulator.bench.model.stop_answer.value == "obeyed"
+    assert rig.emulator.bench.device.model.stop_answer.value == "obeyed"
     async with control.injected("silent_stop", for_ms=1):
         rig.now_us += 2_000
         assert (await control.do("fault.list"))["standing"] == []
@@ -233,10 +234,18 @@ async def test_the_tape(rig: Rig, control: Control):
     assert decoded(bytes.fromhex(whole[-1]["hex"]))[0]["type"] == STATUS
 
 
+async def test_a_native_device_has_no_switches(control: Control):
+    assert await control.do("switch.get") == {"switches": {}}
+    with pytest.raises(ControlError, match="bad_setting: x=1: expected a key out of none"):
+        await control.do("switch.set", x=1)
+
+
 async def test_every_verb_is_known_to_this_file():
     assert set(VERBS) == {
         "ping",
         "device",
+        "switch.get",
+        "switch.set",
         "scope",
         "pulses",
         "reset_scope",
@@ -319,7 +328,7 @@ async def test_no_line_ever_raises(requests: list[tuple[str, dict[str, Any], str
     assert answer(rig.emulator, junk)["ok"] is False
     for do, settings, fault in requests:
         said = answer(rig.emulator, json.dumps({**settings, "fault": fault, "do": do} if fault else settings).encode())
-        assert said["ok"] or said["code"] in {"bad_setting", "unknown_verb"}
+        assert said["ok"] or said["code"] in {"bad_setting", "unknown_verb", "not_this_device"}
     rig.emulator.bench.faults.clear_all()
     assert answer(rig.emulator, b'{"do": "ping"}')["ok"]
     rig.emulator.stop()

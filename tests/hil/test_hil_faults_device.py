@@ -12,6 +12,7 @@ from tests.hil.host import (
     CUT,
     CUT_OFF,
     DEAD_MAN,
+    ENVELOPE_END,
     HELLO,
     NAK,
     RUN_TRAIN,
@@ -76,8 +77,8 @@ def end_by_dead_man(host: Host) -> None:
 
 
 def end_by_patient(host: Host) -> None:
-    host.bench.model.press(host.now_us)
-    host.bench.model.release()
+    host.bench.device.model.press(host.now_us)
+    host.bench.device.model.release()
     host.wait(0)
 
 
@@ -194,11 +195,45 @@ def test_cut_and_patient_stop_work_while_the_firmware_hangs(host: Host):
     host.run(RUN_TRAIN)
     host.wait(5_000)
     with host.bench.faults.injected("hung_firmware"):
-        host.bench.model.press(host.now_us)
-        host.bench.model.release()
+        host.bench.device.model.press(host.now_us)
+        host.bench.device.model.release()
         host.wait(100_000)
     assert host.status()["state"] == STOPPED
     assert host.bench.scope.total(1).pulses == 4
+    answers_normally(host)
+
+
+@pytest.mark.hazard("H12")
+def test_hung_firmware_without_output(host: Host):
+    with host.bench.faults.injected("hung_firmware", output=False):
+        host.wait(100_000)
+        assert silent(host, ASK)
+    assert host.pulses() == [0, 20_000, 40_000]
+    answers_normally(host)
+
+
+@pytest.mark.hazard("H11")
+def test_a_lost_dead_man_leaves_the_envelope(host: Host):
+    host.ask(STOP)
+    host.arm((1, 100_000, 500, 8_000, 10**12), lifetime_ms=2_000)
+    host.drive(1, RUN_TRAIN)
+    with host.bench.faults.injected("lost_dead_man"):
+        host.wait(1_900_000)
+        assert host.status()["state"] == RUNNING
+        host.wait(200_000)
+    # 2 s at 50 Hz from the second start, and the three pulses before it.
+    assert host.bench.scope.total(1).pulses == 103
+    assert host.status()["faults"] == ENVELOPE_END
+    answers_normally(host)
+
+
+@pytest.mark.hazard("H12")
+def test_a_hung_device_without_dead_man_gives_pulses_for_ever(host: Host):
+    with host.bench.faults.injected("lost_dead_man"), host.bench.faults.injected("hung_firmware"):
+        host.wait(10_000_000)
+        assert host.bench.scope.last_pulse_us(1) == host.now_us - 5_000
+    host.wait(0)
+    assert host.status()["faults"] == DEAD_MAN
     answers_normally(host)
 
 

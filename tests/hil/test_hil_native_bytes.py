@@ -175,9 +175,9 @@ def test_drive_is_judged_in_the_order_of_the_specification():
     assert code(host, DRIVE, BAD_DRIVE + b"\x00") == 2
     assert code(host, DRIVE, BAD_DRIVE) == 7
     host = Host()
-    host.bench.model.press(host.now_us)
+    host.bench.device.model.press(host.now_us)
     assert code(host, DRIVE, BAD_DRIVE) == 3
-    host.bench.model.release()
+    host.bench.device.model.release()
     host.run()
     assert code(host, DRIVE, BAD_DRIVE) == 4
     assert code(host, DRIVE, drive_payload(7, 1, LONG_LIST)) == 6
@@ -211,11 +211,11 @@ def test_arm_is_judged_in_the_order_of_the_specification():
     host.ask(STOP)
     with host.bench.faults.injected("failed_self_test"):
         host.ask(SELFTEST)
-    host.bench.model.press(host.now_us)
+    host.bench.device.model.press(host.now_us)
     assert code(host, ARM, BAD_ARM) == 8
     host.ask(SELFTEST)
     assert code(host, ARM, BAD_ARM) == 9
-    host.bench.model.release()
+    host.bench.device.model.release()
     assert code(host, ARM, BAD_ARM) == 10
     assert code(host, ARM, arm_payload(7, 0, (1, 2**32 - 1, 65_535, 0, 0))) == 5
     assert host.arm()["state"] == ARMED
@@ -234,9 +234,9 @@ def test_probe_is_judged_in_the_order_of_the_specification():
     host.run()
     assert code(host, PROBE, probe(1, 9, 9_000)) == 3
     host.ask(STOP)
-    host.bench.model.press(host.now_us)
+    host.bench.device.model.press(host.now_us)
     assert code(host, PROBE, probe(1, 9, 9_000)) == 9
-    host.bench.model.release()
+    host.bench.device.model.release()
     assert code(host, PROBE, probe(1, 9, 9_000)) == 6
     assert code(host, PROBE, probe(2, 9, 9_000)) == 10
     assert code(host, PROBE, probe(2, 1, 9_000)) == 5
@@ -266,8 +266,8 @@ def test_stop_and_cut_are_obeyed_with_any_payload():
 def test_events_have_a_count_of_their_own():
     host = Host()
     for _ in range(300):
-        host.bench.model.press(host.now_us)
-        host.bench.model.release()
+        host.bench.device.model.press(host.now_us)
+        host.bench.device.model.release()
         host.wait(0)
     assert [event["seq"] for event in host.events] == [n % 256 for n in range(601)]
 

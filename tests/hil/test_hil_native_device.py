@@ -400,7 +400,7 @@ def test_a_late_frame_never_energises(host: Host):
 def test_the_patient_stop(host: Host):
     host.run(TRAIN)
     host.wait(30_000)
-    host.bench.model.press(host.now_us)
+    host.bench.device.model.press(host.now_us)
     host.wait(0)
     assert [event["kind"] for event in host.events] == [4, 1]
     assert host.events[-1]["faults"] == PATIENT_STOP
@@ -409,7 +409,7 @@ def test_the_patient_stop(host: Host):
     assert refused(host.arm()) == 9
     assert refused(host.probe(1)) == 9
     assert refused(host.drive(2, TRAIN)) == 3
-    host.bench.model.release()
+    host.bench.device.model.release()
     host.wait(0)
     assert host.events[-1]["kind"] == 2
     assert host.status()["button"] == 0b10
@@ -419,10 +419,10 @@ def test_the_patient_stop(host: Host):
 
 def test_presses_are_counted_modulo_128(host: Host):
     for _ in range(130):
-        host.bench.model.press(host.now_us)
-        host.bench.model.press(host.now_us)
-        host.bench.model.release()
-        host.bench.model.release()
+        host.bench.device.model.press(host.now_us)
+        host.bench.device.model.press(host.now_us)
+        host.bench.device.model.release()
+        host.bench.device.model.release()
     host.wait(0)
     assert host.status()["button"] == 2 << 1
     assert len(host.events) == 1 + 260

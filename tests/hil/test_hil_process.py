@@ -414,6 +414,8 @@ def said(*arguments: str) -> tuple[int, str, str]:
         (["--serial", ""], "serial='': expected 1 to 16 printable ASCII characters"),
         (["--serial", "café"], "serial='café': expected 1 to 16 printable ASCII characters"),
         (["--device", "p24"], "device='p24': expected native"),
+        (["--set", "x=1"], "x=1: expected a key out of none"),
+        (["--set", "x"], "set='x': expected KEY=VALUE"),
         (["--channels", "9"], "channels=9: expected a whole number from 1 to 8"),
         (["--channels", "0"], "channels=0: expected a whole number from 1 to 8"),
         (["--volume", "11"], "No such option: --volume"),

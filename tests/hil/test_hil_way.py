@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.way import PerFrame, Piece, Way, choice, delay, flipped, in_pieces, swallow
+from hil.way import PerFrame, Piece, Way, choice, delay, flipped, in_pieces, swallow, zero_ended
 
 pytestmark = pytest.mark.hazard("H35")
 
@@ -80,25 +80,25 @@ def test_a_dead_way_carries_nothing_until_it_is_restored():
 @pytest.mark.parametrize(("nth", "left"), [(1, b"\x03cd\x00\x03ef\x00"), (2, b"\x03ab\x00\x03ef\x00"), (4, FRAMES)])
 @pytest.mark.parametrize("size", [1, 2, 100])
 def test_the_nth_frame_is_dropped_whatever_the_pieces(nth: int, left: bytes, size: int):
-    drop = PerFrame(choice(nth, 1.0, DICE), lambda _, __: b"")
+    drop = PerFrame(zero_ended(), choice(nth, 1.0, DICE), lambda _, __: b"")
     pieces = [drop(piece) for piece in in_pieces(size, 0)(Piece(0, FRAMES))]
     assert b"".join(piece.data for (piece,) in pieces) == left
 
 
 def test_zeros_between_frames_are_no_frames():
-    drop = PerFrame(choice(1, 1.0, DICE), lambda _, __: b"")
+    drop = PerFrame(zero_ended(), choice(1, 1.0, DICE), lambda _, __: b"")
     assert drop(Piece(0, b"\x00\x00" + FRAMES)) == [Piece(0, b"\x00\x00\x03cd\x00\x03ef\x00")]
 
 
 @pytest.mark.parametrize(("chance", "left"), [(0.0, FRAMES), (1.0, b"")])
 def test_by_chance(chance: float, left: bytes):
-    assert PerFrame(choice(0, chance, DICE), lambda _, __: b"")(Piece(7, FRAMES)) == [Piece(7, left)]
+    assert PerFrame(zero_ended(), choice(0, chance, DICE), lambda _, __: b"")(Piece(7, FRAMES)) == [Piece(7, left)]
 
 
 def test_chance_is_repeatable():
     def spoiled() -> list[Piece]:
         dice = Random(5)  # noqa: S311 - repeatable
-        return PerFrame(choice(0, 0.5, dice), flipped(-1, 2, dice))(Piece(0, FRAMES * 20))
+        return PerFrame(zero_ended(), choice(0, 0.5, dice), flipped(-1, 2, dice))(Piece(0, FRAMES * 20))
 
     assert spoiled() == spoiled()
     assert spoiled() != [Piece(0, FRAMES * 20)]
@@ -106,13 +106,13 @@ def test_chance_is_repeatable():
 
 @pytest.mark.parametrize(("at", "bit", "second"), [(0, 0, b"\x02cd\x00"), (1, 1, b"\x03ad\x00"), (3, 7, b"\x03cd\x80")])
 def test_one_bit_of_the_second_frame(at: int, bit: int, second: bytes):
-    corrupt = PerFrame(choice(2, 1.0, DICE), flipped(at, bit, DICE))
+    corrupt = PerFrame(zero_ended(), choice(2, 1.0, DICE), flipped(at, bit, DICE))
     assert corrupt(Piece(0, FRAMES)) == [Piece(0, b"\x03ab\x00" + second + b"\x03ef\x00")]
 
 
 @given(st.binary(min_size=8, max_size=60).map(lambda data: data.replace(b"\x00", b"\x01") + b"\x00"), st.integers(0, 7))
 def test_a_frame_that_is_corrupted_anywhere_differs_in_one_bit(data: bytes, bit: int):
-    corrupt = PerFrame(choice(1, 1.0, DICE), flipped(-1, bit, Random(1)))  # noqa: S311 - repeatable
+    corrupt = PerFrame(zero_ended(), choice(1, 1.0, DICE), flipped(-1, bit, Random(1)))  # noqa: S311 - repeatable
     ((_, out),) = corrupt(Piece(0, data))
     differing = [low ^ high for low, high in zip(data, out, strict=True) if low != high]
     assert differing == [1 << bit]

@@ -12,6 +12,7 @@ import pytest
 
 from hil.bench import Bench
 from hil.devices import native_words as words
+from hil.devices.native import native
 from hil.devices.native_frames import Body, Deframer, encode, parse
 from hil.devices.output import Train
 from tests.hil.host import ASK, EVENT, PLAIN, START_US, decoded, frame
@@ -92,11 +93,11 @@ def sent(bench: Bench, data: bytes) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("in_bytes", [False, True], ids=["whole", "bytewise"])
 @pytest.mark.parametrize("row", MALFORMED, ids=[row["name"] for row in MALFORMED])
 def test_what_every_malformed_frame_gets(row: dict[str, Any], *, in_bytes: bool):
-    bench = Bench(words.Identity(), [PLAIN, PLAIN], START_US)
+    bench = Bench(native(words.Identity()), [PLAIN, PLAIN], START_US)
     for one in row["before"]:
         sent(bench, bytes.fromhex(one))
     if row["pressed"]:
-        bench.model.press(START_US)
+        bench.device.model.press(START_US)
     before = sent(bench, frame(ASK, 200))[0]
     data = bytes.fromhex(row["hex"])
     pieces = [bytes((byte,)) for byte in data] if in_bytes else [data]

@@ -51,10 +51,10 @@ async def by_hand(ward: Ward) -> None:
         await ward.ask(wish)
         await until(lambda: ward.actor.station.stopping is None)
     await until(lambda: ward.actor.station.beat.picture.trains)
-    ward.bench.model.press(boottime_us())
+    ward.bench.device.model.press(boottime_us())
     ward.emulator.touch()
     await ward.reaches(Phase.IDLE)
-    ward.bench.model.release()
+    ward.bench.device.model.release()
 
 
 async def given_up(ward: Ward) -> None:
