@@ -8,14 +8,18 @@ from typing import Any, Self
 
 from safety.limits import HARD, LimitError, Limits, Modality, canonical, meet, site_limits
 from safety.messages import Config
-from safety.times import NATIVE, Times
+from safety.times import NATIVE, SCIENCEMODE2, SCIENCEMODE4, Times
 
 from .settings import DeviceTable
 from .tomlfile import FileError, Problem, read_toml, shown
 from .words import dumps
 
-MODELS: Mapping[str, tuple[str, ...]] = {"native": ("stimwarden-native", "native-bench")}
-TIMES: Mapping[str, Times] = {"native": NATIVE}
+MODELS: Mapping[str, tuple[str, ...]] = {
+    "native": ("stimwarden-native", "native-bench"),
+    "sciencemode4": ("p24",),
+    "sciencemode2": ("rehastim2",),
+}
+TIMES: Mapping[str, Times] = {"native": NATIVE, "sciencemode4": SCIENCEMODE4, "sciencemode2": SCIENCEMODE2}
 """Per driver: the models that it may drive, by the name they give, and the times that it keeps."""
 
 

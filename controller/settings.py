@@ -124,7 +124,9 @@ class DeviceTable(Table):
     """
 
     id: Id = Field(description=ID_WORDS)
-    driver: Literal["native"] = Field(description='"native"')
+    driver: Literal["native", "sciencemode4", "sciencemode2"] = Field(
+        description='"native", "sciencemode4" or "sciencemode2"'
+    )
     port: Annotated[Text, AfterValidator(_device_port)] = Field(description=PORT_WORDS)
     profile: Literal["clinical", "bench"] = Field(description='"clinical" or "bench"')
     stop_button: File | None = Field(default=None, description="the path of a Linux input device")

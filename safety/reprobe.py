@@ -36,17 +36,17 @@ def due(station: Station, session: Session, now_ms: int) -> int:
 
 
 def ask(turn: Turn, session: Session, number: int) -> None:
-    """Give the test pulse, and count it as given."""
-    permit = session.permit
-    if permit is None:
+    """Give the test pulse, and count as given what the device needs for it."""
+    permit, device = session.permit, turn.station.device
+    if permit is None or device is None:
         return
-    train, grant = probe_train(session, number), turn.grant(permit.id)
+    train, grant, pulses = probe_train(session, number), turn.grant(permit.id), device.caps.probe_pulses
     turn.effects.append(Probe(grant, train))
     channels = []
     for setting, channel in zip(session.settings, session.channels, strict=True):
         nc, i2t, on_ms = channel.spent
         mine = setting.plan.channel == number
-        spent = (nc + pulse_nc(train), i2t + pulse_i2t(train), on_ms) if mine else channel.spent
+        spent = (nc + pulses * pulse_nc(train), i2t + pulses * pulse_i2t(train), on_ms) if mine else channel.spent
         channels.append(channel._replace(spent=spent))
     readings = tuple(asked(reading, number, grant.seq) for reading in session.readings)
     beat = turn.station.beat._replace(sent_ms=turn.now.mono_ms, unanswered=grant.seq)

@@ -4,5 +4,11 @@ from collections.abc import Mapping
 
 from .base import OpenDriver
 from .native import open_native
+from .sciencemode2 import open_sciencemode2
+from .sciencemode4 import open_sciencemode4
 
-DRIVERS: Mapping[str, OpenDriver] = {"native": open_native}
+DRIVERS: Mapping[str, OpenDriver] = {
+    "native": open_native,
+    "sciencemode4": open_sciencemode4,
+    "sciencemode2": open_sciencemode2,
+}

@@ -187,7 +187,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
             )
         ],
     ),
-    (WHOLE.replace('"native"', '"rehastim"'), ['FILE: [[device]] 1: driver = "rehastim": expected "native"']),
+    (
+        WHOLE.replace('"native"', '"rehastim"'),
+        ['FILE: [[device]] 1: driver = "rehastim": expected "native", "sciencemode4" or "sciencemode2"'],
+    ),
     (
         WHOLE.replace('"clinical"', '"Clinical"'),
         ['FILE: [[device]] 1: profile = "Clinical": expected "clinical" or "bench"'],
@@ -222,7 +225,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         [
             f"FILE: x is unknown: {ONE_OF_ALL}",
             'FILE: site.id = "": expected 1 to 32 of a-z, 0-9 and -',
-            'FILE: [[device]] 1: driver = "": expected "native"',
+            'FILE: [[device]] 1: driver = "": expected "native", "sciencemode4" or "sciencemode2"',
         ],
     ),
     ("[site\n", ["FILE: is not TOML: Expected ']' at the end of a table declaration (at line 1, column 6)"]),

@@ -30,6 +30,7 @@ from safety.rules import skin
 from safety.rules.views import Skin, Watch
 from safety.turn import Turn
 from safety.verdict import Severity
+from safety.waveform import pulse_i2t, pulse_nc
 
 pytestmark = [pytest.mark.rule("G29"), pytest.mark.hazard("H04"), pytest.mark.hazard("H05")]
 
@@ -88,6 +89,19 @@ def test_a_test_pulse_is_counted():
     rig = resting()
     spent = rig.station.session.channels[0].spent
     assert spent[0] >= rig.device.total_nc[1] + 600
+
+
+def test_each_pulse_that_a_measurement_takes_is_counted():
+    spent = []
+    for pulses in (1, 2, 3):
+        rig = rig_of(probe_pulses=pulses).running(quiet())
+        session = rig.station.session
+        reprobe.ask(turn := Turn(rig.station, rig.now), session, 1)
+        train = turn.effects[0].train
+        before, after = session.channels[0].spent, turn.station.session.channels[0].spent
+        spent.append((after[0] - before[0], after[1] - before[1], after[2] - before[2]))
+    nc, i2t = pulse_nc(train), pulse_i2t(train)
+    assert spent == [(nc, i2t, 0), (2 * nc, 2 * i2t, 0), (3 * nc, 3 * i2t, 0)]
 
 
 @pytest.mark.parametrize("caps", [{"reprobe": False, "electrode_flag_from_ua": 0}, {"numeric_impedance": True}])
@@ -221,6 +235,9 @@ def test_without_a_permit_or_a_device_nothing_is_asked():
     session = rig.station.session
     turn = Turn(rig.station, rig.now)
     reprobe.ask(turn, session, 1)
+    assert turn.effects == []
+    gone = rig_of().running(quiet())
+    reprobe.ask(turn := Turn(gone.station._replace(device=None), gone.now), gone.station.session, 1)
     assert turn.effects == []
     assert reprobe.due(rig.station._replace(device=None), session, rig.mono_ms) == 0
     assert not reprobe.answered(Turn(rig.station._replace(device=None), rig.now), Probed(1, 1, 1, False, False))
