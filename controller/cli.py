@@ -6,7 +6,7 @@ import asyncio
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -21,6 +21,8 @@ Device = Annotated[str | None, typer.Option(help="Which device; not needed where
 Host = Annotated[str | None, typer.Option(help="The broker's host.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The broker's port.")]
 Site = Annotated[str | None, typer.Option(help="The site in every topic.")]
+Stimulator = Literal["native", "sciencemode4", "sciencemode2"]
+"""The kinds of `controller.demo.kinds`, which is not opened to say what they are."""
 PasswordFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Its first line is your password; without it: $STIMWARDEN_PASSWORD.")
 ]
@@ -79,11 +81,12 @@ def serve(config: ConfigFile = CONFIG) -> int:
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Two patients, a verdict, no playing.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the report goes.")] = None,
+    device: Annotated[Stimulator, typer.Option(help="The kind of stimulator that is emulated.")] = "native",
 ) -> int:
     """Show a whole session on emulated stimulators: a broker, the service, and current that is measured."""
     from controller.demo.run import main as run
 
-    return run(once, report)
+    return run(once, report, device)
 
 
 @app.command()

@@ -174,7 +174,8 @@ def heard(turn: Turn, event: Heard) -> None:
         device=Device(device.identity, device.caps, status),
         beat=beat._replace(heard_ms=turn.now.mono_ms, unanswered=unanswered),
     )
-    reasons = words(turn, device, status) + look(turn, event, answers)
+    # What has made a device stop by itself says more than that it has.
+    reasons = tuple(sorted(words(turn, device, status) + look(turn, event, answers), key=is_consequence))
     granted = turn.station.phase in FLOWING or turn.station.stopping is not None
     stray = None if granted else line.m29_stray(event.samples)
     if stray is not None:
@@ -191,6 +192,11 @@ def heard(turn: Turn, event: Heard) -> None:
         return
     if status.state is DeviceState.ARMED:
         armed(turn, waiting)
+
+
+def is_consequence(reason: Reason) -> bool:
+    """Tell whether a reason says only that the device has acted by itself."""
+    return reason.code == "DEV.WATCHDOG"
 
 
 def account(turn: Turn, event: Heard) -> None:

@@ -1,6 +1,7 @@
-"""The counter-example: the same driver and programme on a plain timer, and nobody who looks at what the device says.
+"""The counter-example: the same driver and programme on a plain timer, and nobody who judges what the device says.
 
-This is what is left of a stimulator service without its interlock. It exists to be measured, never to be used.
+This is what is left of a stimulator service without its interlock: where a device has stopped by itself, it is armed
+and driven again, as a script does that wants its session to go on. It exists to be measured, never to be used.
 """
 
 import asyncio
@@ -9,43 +10,51 @@ from itertools import count
 
 from controller import clock
 from controller.devices.base import DeviceError
-from controller.devices.native import open_native
 from controller.programme import height_ppm
 from safety.effects import Arm, Drive, Envelope, Grant
-from safety.messages import Event
+from safety.messages import DeviceState, Event, Heard
 from safety.prescription import PPM, Plan, Programme, worst_dose
-from safety.times import NATIVE
 from safety.waveform import Picture
 
-TICK_S = NATIVE.tick_ms / 1000
+from .kinds import Kind
+
 PERMIT = 1
 SPARE_MS = 60_000
 
 
-def unheard(_event: Event) -> None:
-    """Ignore what the device says."""
+class Restart:
+    """Hears nothing of a device but that it has stopped."""
+
+    def __init__(self) -> None:
+        self.is_due = True
+
+    def hear(self, event: Event) -> None:
+        """Take note of a device that says it has stopped."""
+        if isinstance(event, Heard) and event.status.state is DeviceState.STOPPED:
+            self.is_due = True
 
 
-async def play(port: str, plan: Plan, programme: Programme) -> None:
+async def play(kind: Kind, port: str, plan: Plan, programme: Programme) -> None:
     """Play one channel's programme once, whatever happens. Raises LinkError, DeviceError."""
-    driver = await open_native(port, NATIVE, unheard)
+    restart = Restart()
+    driver = await kind.open(port, kind.times, restart.hear)
     try:
-        await driver.connect()
+        step_ua = (await driver.connect()).caps.step_ua
         seqs = count(1)
         most_nc = worst_dose(plan, programme, plan.ua, programme.therapy_ms).nc
         envelope = Envelope(plan.channel, plan.ua, plan.width_us, plan.period_us, most_nc)
         begun_ms = clock.now().mono_ms
-        driver.send(Arm(grant(next(seqs), begun_ms), (envelope,), programme.therapy_ms + SPARE_MS))
         while (played_ms := clock.now().mono_ms - begun_ms) < programme.therapy_ms:
-            wanted = Picture((plan.train(plan.ua * height_ppm(programme, plan, played_ms) // PPM),))
+            grant = Grant(PERMIT, next(seqs), begun_ms + played_ms + kind.times.grant_ms)
+            train = plan.train(plan.ua * height_ppm(programme, plan, played_ms) // PPM)
+            wanted = Picture((train,) if train.ua >= step_ua else ())
             # A frame that is still unanswered makes the driver refuse the next: this beat is then left out.
             with suppress(DeviceError):
-                driver.send(Drive(grant(next(seqs), begun_ms + played_ms), driver.quantise(wanted)))
-            await asyncio.sleep(TICK_S)
+                if restart.is_due:
+                    driver.send(Arm(grant, (envelope,), programme.therapy_ms + SPARE_MS))
+                    restart.is_due = False
+                else:
+                    driver.send(Drive(grant, driver.quantise(wanted)))
+            await asyncio.sleep(kind.times.tick_ms / 1000)
     finally:
         await driver.close()
-
-
-def grant(seq: int, now_ms: int) -> Grant:
-    """Permit oneself whatever comes next: nobody else is asked."""
-    return Grant(PERMIT, seq, now_ms + NATIVE.grant_ms)

@@ -35,14 +35,15 @@ class SessionError(Exception):
 class Bedside:
     """One client at one device; `say` hears what happens, in words for people.
 
-    `press` has the patient press the stop and let it go.
+    `press` has the patient press the stop and let it go; a device that does not measure the skin is asked for no check.
     """
 
-    def __init__(self, client: Client, device: str, say: Say, press: Press) -> None:
+    def __init__(self, client: Client, device: str, say: Say, press: Press, *, measures_skin: bool = True) -> None:
         self._client = client
         self._device = device
         self._say = say
         self._press = press
+        self._measures_skin = measures_skin
         self._events: list[EventMessage] = []
         self._news = asyncio.Event()
 
@@ -61,9 +62,10 @@ class Bedside:
         await self._press()
         await self._until(lambda: self._end() or self._told({"stop.tried"}))
         self._say(f"{rx.ref} prepared, nothing forbids it, the patient's stop was tried")
-        checked = await self._ask("impedance.check", "prepared")
-        ohms = ", ".join(f"{value} ohm" for name, value in checked.details.items() if name.startswith("ohm"))
-        self._say(f"electrodes measured: {ohms}")
+        if self._measures_skin:
+            checked = await self._ask("impedance.check", "prepared")
+            ohms = ", ".join(f"{value} ohm" for name, value in checked.details.items() if name.startswith("ohm"))
+            self._say(f"electrodes measured: {ohms}")
         await self._ask("session.arm", "armed")
         await self._ask("session.start", "running")
         self._say("armed, and started from zero")

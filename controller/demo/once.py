@@ -15,6 +15,7 @@ from safety.prescription import Prescription
 
 from . import bare
 from .bedside import Bedside
+from .kinds import Kind
 from .processes import Family
 from .recording import Recording
 from .show import Show
@@ -33,24 +34,26 @@ Give = Callable[[], Coroutine[None, None, End]]
 
 
 class Lane(NamedTuple):
-    """One of the sessions: its name on the screen, its stimulator, its prescription."""
+    """One of the sessions: its name on the screen, its kind of stimulator and which, its prescription."""
 
     name: str
+    kind: Kind
     bed: Bed
     rx: Prescription
 
 
-async def trial(family: Family, folder: Path, show: Show) -> Trial:
+async def trial(family: Family, folder: Path, show: Show, kind: Kind) -> Trial:
     """Set everything up and play all sessions. Raises ChildError, SessionError, and what the parts of it raise."""
     now_ms = clock.now().wall_ms
-    first, second = (instantiate(name, f"p-{secrets.token_hex(4)}", now_ms) for name in ("quadriceps", "calf"))
-    show.say("starting a broker, three emulated stimulators and the service")
-    site = await opened(family, folder, ("stim-1", "stim-2"), ("stim-3",), ("physio-1", "physio-2"), (first, second))
+    first, second = (instantiate(name, f"p-{secrets.token_hex(4)}", now_ms) for name in kind.patients)
+    show.say(f"starting a broker, three emulated stimulators ({kind.name}) and the service")
+    served, others, people = ("stim-1", "stim-2"), ("stim-3",), ("physio-1", "physio-2")
+    site = await opened(family, folder, kind, served, others, people, (first, second))
     show.say("everything runs; three sessions begin, the last one without the interlock")
     lanes = (
-        Lane("clean session", site.beds["stim-1"], first),
-        Lane("with the interlock", site.beds["stim-2"], second),
-        Lane("without it", site.beds["stim-3"], second),
+        Lane("clean session", kind, site.beds["stim-1"], first),
+        Lane("with the interlock", kind, site.beds["stim-2"], second),
+        Lane("without it", kind, site.beds["stim-3"], second),
     )
     return await family.while_alive(played(site, lanes, show))
 
@@ -58,7 +61,10 @@ async def trial(family: Family, folder: Path, show: Show) -> Trial:
 async def played(site: Site, lanes: tuple[Lane, Lane, Lane], show: Show) -> Trial:
     """Play the sessions at the same time, and read afterwards what the ledger has of the clean one."""
     first, second, third = lanes
-    async with show.following((lane.name, lane.bed.control, lane.rx) for lane in lanes), asyncio.TaskGroup() as group:
+    async with (
+        show.following((lane.name, lane.kind, lane.bed.control, lane.rx) for lane in lanes),
+        asyncio.TaskGroup() as group,
+    ):
         clean = group.create_task(undisturbed(first, partial(treated, site, "physio-1", first, show)))
         guarded = group.create_task(disturbed(second, partial(treated, site, "physio-2", second, show), show))
         unguarded = group.create_task(disturbed(third, partial(untreated, third), show))
@@ -73,12 +79,13 @@ async def treated(site: Site, principal: str, lane: Lane, show: Show) -> End:
         show.say(f"{lane.name}: {words}")
 
     async with site.client(principal) as client:
-        return await Bedside(client, lane.bed.device, say, partial(Witness.tries_stop, lane.bed.control)).treat(lane.rx)
+        bedside = Bedside(client, lane.bed.device, say, lane.bed.tries_stop, measures_skin=lane.kind.measures_skin)
+        return await bedside.treat(lane.rx)
 
 
 async def untreated(lane: Lane) -> End:
     """Give a session without the service."""
-    await bare.play(str(lane.bed.port), lane.rx.channels[0], lane.rx.programme)
+    await bare.play(lane.kind, str(lane.bed.port), lane.rx.channels[0], lane.rx.programme)
     return End("completed", "", "")
 
 
@@ -125,7 +132,7 @@ async def until(witness: Witness, at_us: int) -> None:
 
 async def recorded(witness: Witness, lane: Lane) -> Recording:
     """Read what was commanded and what came out so far."""
-    return await witness.recording(lane.rx.channels[0], lane.rx.programme)
+    return await witness.recording(lane.kind.reads(), lane.rx.channels[0], lane.rx.programme)
 
 
 async def booked(path: Path, patient: str) -> int | None:

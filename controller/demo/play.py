@@ -4,18 +4,18 @@ import asyncio
 import json
 import secrets
 import sys
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from controller import clock
+from controller.inputs import DOWN, KEY, RECORD
 from controller.prescriptions import instantiate
 
 from .bedside import CALM, Bedside, SessionError
+from .kinds import Kind
 from .processes import Family
 from .site import Site, opened
-from .witness import Witness
 
 SCRIPTED, FREE = "stim-1", "stim-2"
 BACK_DOOR = """\
@@ -27,20 +27,26 @@ with socket.socket(socket.AF_UNIX) as line:
     print(line.makefile().readline(), end="")
 """
 """A program for the demo's folder: asks an emulated stimulator for one thing."""
+BUTTON = f"""\
+import os, struct, sys
+
+line = os.open(sys.argv[1] + ".button", os.O_RDWR | os.O_NONBLOCK)
+os.write(line, struct.pack({RECORD.format!r}, 0, 0, {KEY}, 0, {DOWN}))
+"""
+"""Another one: the patient presses the stop at the bedside."""
 
 
-async def play(family: Family, folder: Path, console: Console) -> None:
+async def play(family: Family, folder: Path, console: Console, kind: Kind) -> None:
     """Run until cancelled. Raises ChildError and what the set-up raises."""
     now_ms, scripted, guest = clock.now().wall_ms, f"p-{secrets.token_hex(4)}", f"p-{secrets.token_hex(4)}"
-    ours = instantiate("quadriceps", scripted, now_ms)
-    theirs = [instantiate(name, guest, now_ms) for name in ("calf", "neuropathy-tens")]
-    console.print("Starting a broker, two emulated stimulators and the service.")
-    site = await opened(family, folder, (SCRIPTED, FREE), (), ("physio-1", "physio-2"), (ours, *theirs))
+    ours = instantiate(kind.patients[0], scripted, now_ms)
+    theirs = [instantiate(name, guest, now_ms) for name in sorted({kind.patients[1], kind.guest})]
+    console.print(f"Starting a broker, two emulated stimulators ({kind.name}) and the service.")
+    site = await opened(family, folder, kind, (SCRIPTED, FREE), (), ("physio-1", "physio-2"), (ours, *theirs))
     (folder / "bench.py").write_text(BACK_DOOR, encoding="utf-8")
-    for line in guide(site, guest):
+    (folder / "press.py").write_text(BUTTON, encoding="utf-8")
+    for line in guide(site, kind, guest):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    press = partial(Witness.tries_stop, site.beds[SCRIPTED].control)
 
     async def scripted_session() -> None:
         def say(words: str) -> None:
@@ -48,7 +54,8 @@ async def play(family: Family, folder: Path, console: Console) -> None:
 
         try:
             async with site.client("physio-1") as client:
-                await Bedside(client, SCRIPTED, say, press).treat(ours)
+                bed = site.beds[SCRIPTED]
+                await Bedside(client, SCRIPTED, say, bed.tries_stop, measures_skin=kind.measures_skin).treat(ours)
         except SessionError as error:
             # Whoever plays may have stopped or claimed it: that is what the demo is there for.
             say(str(error))
@@ -58,11 +65,15 @@ async def play(family: Family, folder: Path, console: Console) -> None:
     await family.while_alive(scripted_session())
 
 
-def guide(site: Site, patient: str) -> list[str]:
+def guide(site: Site, kind: Kind, patient: str) -> list[str]:
     """Say what to type next."""
     common = f"--as physio-2 --device {FREE} --config {site.config.name}"
-    body = json.dumps({"prescription_id": "neuropathy-tens@1", "patient_ref": patient})
+    body = json.dumps({"prescription_id": f"{kind.guest}@1", "patient_ref": patient})
     vouched = json.dumps({"answers": CALM})
+    pressed = [f"python bench.py {FREE} '{json.dumps({'do': verb})}'" for verb in ("button.press", "button.release")]
+    if not kind.has_button:
+        pressed = [f"python press.py {FREE}"]
+    steps = ["impedance.check", "session.arm", "session.start"][0 if kind.measures_skin else 1 :]
     fault = {"do": "fault.inject", "fault": "snap_off", "channel": 1, "for_ms": 1_000}
     return [
         "",
@@ -78,13 +89,14 @@ def guide(site: Site, patient: str) -> list[str]:
         "",
         f"  stimwarden send session.prepare {common} --body '{body}'",
         f"  stimwarden send session.attest {common} --body '{vouched}'",
-        *(f"  python bench.py {FREE} '{json.dumps({'do': verb})}'" for verb in ("button.press", "button.release")),
-        *(f"  stimwarden send {verb} {common}" for verb in ("impedance.check", "session.arm", "session.start")),
+        *(f"  {line}" for line in pressed),
+        *(f"  stimwarden send {verb} {common}" for verb in steps),
         f"  stimwarden watch --as physio-2 --config {site.config.name}",
         "",
         "While current flows, let an electrode fall off for a second, or press the patient's stop button:",
         "",
-        *(f"  python bench.py {FREE} '{json.dumps(request)}'" for request in (fault, {"do": "button.press"})),
+        f"  python bench.py {FREE} '{json.dumps(fault)}'",
+        f"  {pressed[0]}",
         "",
         "See what reached the body, every fault there is, and every prescription:",
         "",

@@ -30,11 +30,11 @@ def leashed(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "controller.demo.leashed", module, *arguments]
 
 
-def emulator(link: Path, control: Path, serial: str) -> list[str]:
-    """Give the command of an emulated stimulator; it ends with its standard input."""
+def emulator(kind: str, link: Path, control: Path, serial: str) -> list[str]:
+    """Give the command of an emulated stimulator of a kind; it ends with its standard input."""
     script = Path(sys.executable).with_name("stimwarden-hil")
     program = [str(script)] if script.exists() else [sys.executable, "-m", "hil.cli"]
-    options = ["--device", "native", "--link", str(link), "--control", str(control), "--serial", serial]
+    options = ["--device", kind, "--link", str(link), "--control", str(control), "--serial", serial]
     return [*program, "emulate", *options, "--until-eof"]
 
 

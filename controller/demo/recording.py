@@ -8,11 +8,10 @@ from functools import cached_property, partial
 from itertools import accumulate
 from typing import NamedTuple
 
-from controller.devices import native_frames as wire
-from controller.devices.native_codec import Received, Receiver
 from safety.prescription import Plan, Programme
 
 from .planned import ON, RAMP_DOWN, RAMP_UP, REST, Stretch, stretches
+from .told import Command
 
 THERAPY_UA = 2_000
 """A pulse above this is therapy; the test pulses of the impedance check lie at or below it."""
@@ -22,13 +21,6 @@ GONE = "after the stop"
 """The phase that no programme plans."""
 BEFORE = (0, REST)
 """Cycle and phase at which a session begins."""
-
-
-class Command(NamedTuple):
-    """What the host wanted from a moment of the boot clock on: a current, or (None) the end of all output by a stop."""
-
-    at_us: int
-    ua: int | None
 
 
 class Pulse(NamedTuple):
@@ -57,25 +49,9 @@ class Row(NamedTuple):
     measured: Measured | None
 
 
-def commands(tape: Iterable[tuple[int, bytes]], channel: int) -> tuple[Command, ...]:
-    """Read what the host told a channel from its last arming on; `tape` holds (boot clock us, bytes to the device)."""
-    receiver, found = Receiver(wire.HOST), list[Command]()
-    for at_us, data in tape:
-        for item in receiver.feed(data):
-            match item:
-                case Received(frame=wire.Arm()):
-                    found = [Command(at_us, 0)]
-                case Received(frame=wire.Drive(trains=trains)):
-                    ua = next((train.ua for train in trains if train.channel == channel), 0)
-                    found.append(Command(at_us, ua))
-                case Received(frame=wire.Stop() | wire.Cut() | wire.Hello()):
-                    found.append(Command(at_us, None))
-    return tuple(found)
-
-
 @dataclass(frozen=True)
 class Recording:
-    """One channel of one session, from its last arming to `end_us`, when it was last looked at."""
+    """One channel of one session, from its first arming to `end_us`, when it was last looked at."""
 
     plan: Plan
     programme: Programme

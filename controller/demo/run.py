@@ -15,6 +15,7 @@ from controller.link import LinkError
 from controller.store.tables import LedgerError
 
 from .bedside import SessionError
+from .kinds import KINDS, Kind
 from .once import trial
 from .play import play
 from .processes import ChildError, end_on_signals, family
@@ -40,12 +41,13 @@ FAILURES = (
 """What can go wrong while a demo runs, each with words for people."""
 
 
-def main(once: bool, report: Path | None) -> int:
+def main(once: bool, report: Path | None, device: str) -> int:
     """Run the demo, with a verdict and a report (`once`) or to play with; gives the exit code."""
+    kind = KINDS[device]
     console = Console()
     status = 1
     try:
-        status = prove(console, report or REPORT) if once else asyncio.run(show_on(console))
+        status = prove(console, report or REPORT, kind) if once else asyncio.run(show_on(console, kind))
     except* (KeyboardInterrupt, asyncio.CancelledError):
         status = 130 if once else 0
         console.print("Ended.")
@@ -55,32 +57,32 @@ def main(once: bool, report: Path | None) -> int:
     return status
 
 
-def prove(console: Console, report: Path) -> int:
+def prove(console: Console, report: Path, kind: Kind) -> int:
     """Show what the interlock does, print it, write it down; 0 only if every claim holds. Raises FAILURES."""
     if not report.parent.is_dir():
         raise NotADirectoryError(f"{report.parent} is no folder that could hold the report.")
-    shown = asyncio.run(show_once(console))
+    shown = asyncio.run(show_once(console, kind))
     tell(console, shown)
     report.write_text(html(shown, clock.now().wall_ms), encoding="utf-8")
     console.print(f"The report: {report}", markup=False, highlight=False)
     return 0 if shown.holds else 1
 
 
-async def show_once(console: Console) -> Trial:
+async def show_once(console: Console, kind: Kind) -> Trial:
     """Play the sessions that are measured."""
     end_on_signals()
     show = Show(console)
     with TemporaryDirectory(prefix=PREFIX) as folder, show.live():
         async with family() as children:
-            return await trial(children, Path(folder), show)
+            return await trial(children, Path(folder), show, kind)
 
 
-async def show_on(console: Console) -> int:
+async def show_on(console: Console, kind: Kind) -> int:
     """Let people play, until Ctrl-C."""
     end_on_signals()
     with TemporaryDirectory(prefix=PREFIX) as folder:
         async with family() as children:
-            await play(children, Path(folder), console)
+            await play(children, Path(folder), console, kind)
     return 0
 
 

@@ -13,8 +13,10 @@ from rich.table import Table
 from controller import clock
 from safety.prescription import Prescription
 
+from .kinds import Kind
 from .recording import BEFORE, Recording, next_phase
 from .report import dose_rows, phase_rows, story, verdict
+from .told import Told
 from .verdict import Trial, milliampere
 from .witness import Witness
 
@@ -48,8 +50,8 @@ class Show:
         self._progress.console.print(f"{elapsed_s:5.1f} s  {words}", markup=False, highlight=False)
 
     @asynccontextmanager
-    async def following(self, sessions: Iterable[tuple[str, Path, Prescription]]) -> AsyncIterator[None]:
-        """Keep a line for each session (its name, its stimulator's back door, its prescription) up to date."""
+    async def following(self, sessions: Iterable[tuple[str, Kind, Path, Prescription]]) -> AsyncIterator[None]:
+        """Keep a line for each session up to date: its name, kind of stimulator, that one's back door, prescription."""
         tasks = [asyncio.create_task(self._follow(*session)) for session in sessions]
         try:
             yield
@@ -59,16 +61,20 @@ class Show:
             # A stimulator that is gone is told elsewhere.
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow(self, name: str, control: Path, rx: Prescription) -> None:
-        plan, mark, begun_us = rx.channels[0], BEFORE, 0
+    async def _follow(self, name: str, kind: Kind, control: Path, rx: Prescription) -> None:
+        plan = rx.channels[0]
+        told, read_us, mark = Told(kind.reads(), plan.channel), 0, BEFORE
         task = self._progress.add_task(name, total=rx.programme.therapy_ms, phase="", told="", seen="")
         async with await Witness.open(control) as witness:
             while True:
-                now_us, device = await witness.now_us(), await witness.ask("device")
-                ua = next((train["ua"] for train in device["picture"] if train["channel"] == plan.channel), 0)
-                begun_us = begun_us or (now_us if ua else 0)
-                is_over = bool(begun_us) and device["state"] == "STOPPED"
-                mark = next_phase(mark, None if is_over else ua, plan.ua)
+                now_us, known = await witness.now_us(), len(told.commands)
+                tape = await witness.tape(read_us)
+                told.take(tape)
+                read_us = max([read_us, *(at_us + 1 for at_us, _ in tape)])
+                for command in told.commands[known:]:
+                    mark = next_phase(mark, command.ua, plan.ua)
+                begun_us = next((command.at_us for command in told.commands if command.ua), 0)
+                ua = told.commands[-1].ua or 0 if told.commands else 0
                 pulses = await witness.pulses(plan.channel, now_us - FRESH_US)
                 self._progress.update(
                     task,

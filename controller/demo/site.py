@@ -1,6 +1,7 @@
 """A site that lasts as long as a demo: its files in a folder of its own, its programs as children."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,10 +11,13 @@ from typing import NamedTuple
 
 from controller import clock
 from controller.client import Client, NoAnswerError
+from controller.inputs import DOWN, KEY, RECORD
 from controller.store.clinic import Clinic
 from safety.prescription import Prescription
 
+from .kinds import Kind
 from .processes import PATIENCE_S, ChildError, Family, emulator, leashed
+from .witness import Witness
 
 ANSWER_S = 0.5
 HOST = "127.0.0.1"
@@ -55,7 +59,7 @@ ledger = "ledger.db"
 DEVICE = """
 [[device]]
 id = "{id}"
-driver = "native"
+driver = "{driver}"
 port = "{id}"
 profile = "bench"
 """
@@ -68,11 +72,27 @@ devices = ["*"]
 
 
 class Bed(NamedTuple):
-    """An emulated stimulator: its id, which is also its serial port's name, and its back door."""
+    """An emulated stimulator: its id, which is also its serial port's name, and its back door.
+
+    `button` is the patient's stop at the bedside, for a stimulator that has none; None where it has.
+    """
 
     device: str
     port: Path
     control: Path
+    button: Path | None
+
+    async def tries_stop(self) -> None:
+        """Let the patient press the stop and let it go. Raises OSError."""
+        if self.button is None:
+            await Witness.tries_stop(self.control)
+        else:
+            # Opened to read as well: a button that nobody listens to is pressed in vain, not for ever.
+            descriptor = os.open(self.button, os.O_RDWR | os.O_NONBLOCK)
+            try:
+                os.write(descriptor, RECORD.pack(0, 0, KEY, 0, DOWN))
+            finally:
+                os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +121,23 @@ class Site:
 async def opened(
     family: Family,
     folder: Path,
+    kind: Kind,
     served: Sequence[str],
     others: Sequence[str],
     people: Sequence[str],
     prescriptions: Sequence[Prescription],
 ) -> Site:
     """Start a broker, a stimulator of each name, and a service of the `served` ones. Raises ChildError."""
-    beds = {name: Bed(name, folder / name, folder / f"{name}.control") for name in (*served, *others)}
+    beds = {name: made(folder, name, kind) for name in (*served, *others)}
     site = Site(folder, free_port(), beds)
-    write_files(site, served, people)
+    write_files(site, kind, served, people)
     clinic = Clinic(site.ledger, may_create=True)
     for rx in prescriptions:
         clinic.add(rx, clock.now().wall_ms)
     await family.start("broker", leashed("iotcore", "--config", str(folder / "broker.toml"), "--log-level", "CRITICAL"))
-    stimulators = [await family.start(bed.device, emulator(bed.port, bed.control, bed.device)) for bed in beds.values()]
+    stimulators = [
+        await family.start(bed.device, emulator(kind.name, bed.port, bed.control, serial(bed))) for bed in beds.values()
+    ]
     await family.while_alive(listening(site.port))
     await asyncio.gather(*(stimulator.said("ready") for stimulator in stimulators))
     await family.start("service", leashed("controller.cli", "serve", "--config", str(site.config)))
@@ -122,12 +145,31 @@ async def opened(
     return site
 
 
-def write_files(site: Site, served: Sequence[str], people: Sequence[str]) -> None:
+def made(folder: Path, name: str, kind: Kind) -> Bed:
+    """Make a bed, with a button beside it where the stimulator has none: a pipe that tells as an input device does."""
+    button = None if kind.has_button else folder / f"{name}.button"
+    if button is not None:
+        os.mkfifo(button)
+    return Bed(name, folder / name, folder / f"{name}.control", button)
+
+
+def serial(bed: Bed) -> str:
+    """Give a stimulator its serial number: a P24's has ten characters, an emulated one's begins with EMU."""
+    return f"EMU-{bed.device:->6}"
+
+
+def device_table(bed: Bed, kind: Kind) -> str:
+    """Write the settings of one stimulator."""
+    table = DEVICE.format(id=bed.device, driver=kind.name)
+    return table if bed.button is None else f'{table}stop_button = "{bed.button.name}"\n'
+
+
+def write_files(site: Site, kind: Kind, served: Sequence[str], people: Sequence[str]) -> None:
     """Write the settings of broker and service."""
     texts = {
         "broker.toml": BROKER.format(host=HOST, port=site.port),
         "stimwarden.toml": SERVICE.format(site=NAME, host=HOST, port=site.port)
-        + "".join(DEVICE.format(id=name) for name in served),
+        + "".join(device_table(site.beds[name], kind) for name in served),
         "principals.toml": "".join(PRINCIPAL.format(name=name) for name in people),
     }
     for name, text in texts.items():

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from safety.prescription import Plan, Programme
 
-from .recording import Pulse, Recording, commands
+from .recording import Pulse, Recording
+from .told import Read, Told
 from .verdict import Accident
 
 LONGEST_ANSWER = 16 * 2**20
@@ -79,15 +80,19 @@ class Witness:
             for each in answer["pulses"]
         )
 
-    async def recording(self, plan: Plan, programme: Programme) -> Recording:
-        """Give what was commanded and what came out since the last arming. Raises WitnessError."""
-        answer = await self._whole("tape")
-        tape = [
+    async def tape(self, since_us: int = 0) -> list[tuple[int, bytes]]:
+        """Give the bytes to the device with their times on the boot clock. Raises WitnessError."""
+        answer = await self._whole("tape", since_us=since_us)
+        return [
             (each["at_us"], bytes.fromhex(each["hex"])) for each in answer["tape"] if each["direction"] == "to_device"
         ]
+
+    async def recording(self, read: Read, plan: Plan, programme: Programme) -> Recording:
+        """Give what was commanded and what came out since the first arming. Raises WitnessError."""
+        told = Told(read, plan.channel)
+        told.take(await self.tape())
         pulses = await self.pulses(plan.channel)
-        told = commands(tape, plan.channel)
-        return Recording(plan, programme, told, pulses, await self.now_us())
+        return Recording(plan, programme, tuple(told.commands), pulses, await self.now_us())
 
     async def snap_off(self, channel: int, at_us: int, lasting_ms: int) -> Accident:
         """Let the pad fall off at a moment of the boot clock and be pressed on again; gives the moments it will be."""
