@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from controller.demo.recording import Command, Pulse, Recording
+from controller.demo.recording import Pulse, Recording
+from controller.demo.told import Command
 from controller.demo.verdict import Accident, End, Session, Trial
 from safety.limits import Modality
 from safety.prescription import Plan, Programme

@@ -12,6 +12,7 @@ import pytest
 
 from controller import clock
 from controller.demo.bedside import Bedside, Press, SessionError
+from controller.demo.kinds import KINDS
 from controller.demo.once import booked
 from controller.demo.processes import family
 from controller.demo.site import Site, opened
@@ -33,11 +34,11 @@ def rx() -> Prescription:
 @pytest.fixture
 async def site(tmp_path: Path, rx: Prescription) -> AsyncIterator[Site]:
     async with family() as children:
-        yield await opened(children, tmp_path, (DEVICE,), (), ("physio-1", "physio-2"), (rx,))
+        yield await opened(children, tmp_path, KINDS["native"], (DEVICE,), (), ("physio-1", "physio-2"), (rx,))
 
 
 async def treated(site: Site, rx: Prescription, said: list[str], press: Press | None = None) -> End:
-    press = press or partial(Witness.tries_stop, site.beds[DEVICE].control)
+    press = press or site.beds[DEVICE].tries_stop
     async with site.client("physio-1") as client:
         return await Bedside(client, DEVICE, said.append, press).treat(rx)
 
@@ -47,7 +48,7 @@ async def test_a_session_runs_to_its_end_and_is_booked(site: Site, rx: Prescript
     assert await treated(site, rx, said) == End("completed", "", "")
     assert [words.split()[0].rstrip(",") for words in said] == ["calf@1", "electrodes", "armed", "completed"]
     async with await Witness.open(site.beds[DEVICE].control) as scope:
-        delivered_pc = (await scope.recording(rx.channels[0], rx.programme)).delivered_pc
+        delivered_pc = (await scope.recording(KINDS["native"].reads(), rx.channels[0], rx.programme)).delivered_pc
     ledger_pc = await booked(site.ledger, rx.patient)
     assert ledger_pc is not None
     assert 0 < delivered_pc <= ledger_pc <= delivered_pc * 105 // 100

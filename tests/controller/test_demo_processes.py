@@ -247,8 +247,8 @@ def test_the_emulator_is_found_beside_the_interpreter_or_as_a_module(
 ) -> None:
     options = ["emulate", "--device", "native", "--link", "a", "--control", "b", "--serial", "c", "--until-eof"]
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    command = emulator(Path("a"), Path("b"), "c")
+    command = emulator("native", Path("a"), Path("b"), "c")
     assert command == [str(tmp_path / "python"), "-m", "hil.cli", *options]
     (tmp_path / "stimwarden-hil").touch()
-    command = emulator(Path("a"), Path("b"), "c")
+    command = emulator("native", Path("a"), Path("b"), "c")
     assert command == [str(tmp_path / "stimwarden-hil"), *options]

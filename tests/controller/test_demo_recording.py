@@ -7,59 +7,9 @@ from dataclasses import replace
 import pytest
 
 from controller.demo.planned import ON, RAMP_DOWN, RAMP_UP, REST
-from controller.demo.recording import BEFORE, GONE, Command, Measured, Pulse, Recording, commands, next_phase
-from controller.devices import native_frames as wire
-from controller.devices.native_codec import encode
-from safety.effects import Envelope
-from safety.waveform import Train
+from controller.demo.recording import BEFORE, GONE, Measured, Pulse, Recording, next_phase
+from controller.demo.told import Command
 from tests.controller.demo_material import PLAN, PROGRAMME, T
-
-ARM = wire.Arm(7, 60_000, (Envelope(2, 30_000, 300, 25_000, 10**9),))
-
-
-def drive(ua: int, channel: int = 2) -> wire.Drive:
-    return wire.Drive(7, 1, (Train(channel, ua, 300, 100, 25_000),))
-
-
-def tape(*frames: tuple[int, wire.HostFrame]) -> list[tuple[int, bytes]]:
-    return [(at_us, encode(seq, frame)) for seq, (at_us, frame) in enumerate(frames)]
-
-
-# The tape
-
-
-def test_every_drive_of_the_channel_is_a_command_and_every_stop_an_end() -> None:
-    told = tape(
-        (T, ARM), (T + 1, drive(500)), (T + 2, wire.Feed(7, 2)), (T + 3, drive(1_000)), (T + 4, wire.Drive(7, 3, ())),
-        (T + 5, wire.Ask()), (T + 6, wire.Stop()), (T + 7, wire.Cut()), (T + 8, wire.Hello()),
-    )  # fmt: skip
-    assert commands(told, 2) == (
-        Command(T, 0), Command(T + 1, 500), Command(T + 3, 1_000), Command(T + 4, 0),
-        Command(T + 6, None), Command(T + 7, None), Command(T + 8, None),
-    )  # fmt: skip
-
-
-def test_a_drive_of_another_channel_is_a_command_to_be_off() -> None:
-    assert commands(tape((T, ARM), (T + 1, drive(9_000, channel=1))), 2) == (Command(T, 0), Command(T + 1, 0))
-
-
-def test_only_what_follows_the_last_arming_counts() -> None:
-    told = tape(
-        (T, wire.Probe(6, 1, 2, 1_000, 300)), (T + 1, ARM), (T + 2, drive(700)), (T + 3, ARM), (T + 4, drive(900))
-    )
-    assert commands(told, 2) == (Command(T + 3, 0), Command(T + 4, 900))
-
-
-def test_a_frame_in_pieces_counts_when_it_is_whole_and_a_damaged_one_never() -> None:
-    whole, damaged = encode(2, drive(700)), bytearray(encode(3, drive(900)))
-    damaged[5] ^= 1
-    told = [*tape((T, ARM)), (T + 1, whole[:9]), (T + 2, whole[9:] + bytes(damaged))]
-    assert commands(told, 2) == (Command(T, 0), Command(T + 2, 700))
-
-
-def test_an_empty_tape_holds_no_command() -> None:
-    assert commands([], 1) == ()
-
 
 # Phases
 

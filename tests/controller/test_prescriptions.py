@@ -392,7 +392,7 @@ HOUR_MS = 3_600_000
 
 
 def test_three_ship_with_the_demo() -> None:
-    assert templates() == ("calf", "neuropathy-tens", "quadriceps")
+    assert templates() == ("calf", "neuropathy-tens", "quadriceps", "shin")
 
 
 @pytest.mark.parametrize("template", templates())
@@ -441,6 +441,7 @@ def test_the_classes_are_those_of_the_demo() -> None:
         "quadriceps": (Sensation.S0, Modality.NMES),
         "calf": (Sensation.S1, Modality.NMES),
         "neuropathy-tens": (Sensation.S1, Modality.TENS),
+        "shin": (Sensation.S0, Modality.NMES),
     }
     assert found["calf"].channels[0].calibration == Calibration(
         at_wall_ms=WALL_MS - HOUR_MS,
@@ -464,7 +465,7 @@ def test_the_gate_and_the_ledger_let_each_of_them_run(template: str) -> None:
     assert [admit(history, request, WALL_MS) for request in requests] == [()]
 
 
-@pytest.mark.parametrize("template", ["quadriceps", "calf"])
+@pytest.mark.parametrize("template", ["quadriceps", "calf", "shin"])
 def test_a_short_session_ends_by_itself(template: str) -> None:
     rig = Rig().running(instantiate(template, "p-1", WALL_MS), ticks=18_000 // 50 + 20)
     assert rig.phase is Phase.IDLE
