@@ -85,7 +85,7 @@ def reads_sciencemode2() -> Read:
 
 
 class Told:
-    """What one channel was told from the first arming on."""
+    """What one channel was told from the first arming on; to be armed again is the end of what went before."""
 
     def __init__(self, read: Read, channel: int) -> None:
         self.commands: list[Command] = []
@@ -97,7 +97,7 @@ class Told:
         for at_us, data in tape:
             for word in self._read(data):
                 if word is Said.ARMED:
-                    self.commands.append(Command(at_us, 0))
+                    self.commands.append(Command(at_us, None if self.commands else 0))
                 elif self.commands:
                     ua = word.get(self._channel, 0) if isinstance(word, Mapping) else None
                     self.commands.append(Command(at_us, ua))

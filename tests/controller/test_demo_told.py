@@ -57,9 +57,9 @@ def test_a_drive_of_another_channel_is_a_command_to_be_off() -> None:
     assert commands(reads_native(), native(ARM, drive(9_000, channel=1)), 2) == [(0, 0), (1, 0)]
 
 
-def test_what_comes_before_the_first_arming_does_not_count_and_another_arming_begins_from_zero() -> None:
+def test_what_comes_before_the_first_arming_does_not_count_and_another_one_is_an_end() -> None:
     tape = native(wire.Hello(), wire.Stop(), wire.Probe(6, 1, 2, 1_000, 300), ARM, drive(700), ARM, drive(900))
-    assert commands(reads_native(), tape, 2) == [(3, 0), (4, 700), (5, 0), (6, 900)]
+    assert commands(reads_native(), tape, 2) == [(3, 0), (4, 700), (5, None), (6, 900)]
 
 
 def test_a_frame_in_pieces_counts_when_it_is_whole_and_a_damaged_one_never() -> None:

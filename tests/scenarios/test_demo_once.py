@@ -135,8 +135,9 @@ def figure(text: str) -> float:
 @pytest.mark.timeout(150)
 @pytest.mark.hazard("H06")
 @pytest.mark.rule("M07")
-def test_the_demo_proves_its_claims_and_writes_them_down(start: Start, tmp_path: Path) -> None:
-    demo = start("--once", "--report", "shown.html")
+@pytest.mark.parametrize("kind", ["native", "sciencemode4", "sciencemode2"])
+def test_the_demo_proves_its_claims_and_writes_them_down(start: Start, tmp_path: Path, kind: str) -> None:
+    demo = start("--once", "--report", "shown.html", "--device", kind)
     assert demo.ended() == 0, demo.text
     assert "Passed: the interlock stopped the current, and it stayed at zero" in demo.text
     assert demo.left_behind() == []
@@ -156,12 +157,13 @@ def test_the_demo_proves_its_claims_and_writes_them_down(start: Start, tmp_path:
     )
     assert planned == 3.456
     assert 0.95 * planned <= delivered <= ledger <= 1.05 * delivered
-    # The accident: no phase after it with the interlock, full current again without it.
+    # The accident: no phase after it with the interlock, full current again without it. A device that stops by itself
+    # when the electrode comes off is armed again by the loop without an interlock, which is after that stop then.
     (down,) = [row for row in report.beginning("2", "ramp down") if len(row) == 9]
     assert down[3:6] == ["–"] * 3  # noqa: RUF001 - a dash for nothing
-    assert figure(down[7]) > 2.0
     (after,) = [row for row in report.beginning("", "after the stop") if len(row) == 9]
     assert after[3:6] == ["0.0 mA", "0.0 mA", "0.0 µC"]
+    assert figure((down if kind == "native" else after)[7]) > 2.0
     assert any(re.match(r"Rule M(07|11) stops the output\.", row[1]) for row in report.rows if len(row) == 3)
 
 
