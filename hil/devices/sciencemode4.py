@@ -186,7 +186,7 @@ class ScienceMode4Device:
     def _obey(self, frame: Frame, now_us: int) -> bytes:
         """Obey a request; gives the answer, or keeps it for the time at which it is ready."""
         try:
-            request = parse(frame.command, frame.payload)
+            request = self._parsed(frame)
             if request in {Ask(Command.LOW_STOP), Ask(Command.MID_STOP)} and self.model.stop_answer.value == "silent":
                 return b""
             if request == Ask(Command.RESET):
@@ -201,6 +201,11 @@ class ScienceMode4Device:
             return told
         self._answer = now_us + answer.busy_us, told
         return b""
+
+    def _parsed(self, frame: Frame) -> Request:
+        if frame.command == Command.BATTERY and not self.switches["battery"]:
+            raise Refused(Result.INVALID_COMMAND)
+        return parse(frame.command, frame.payload)
 
     def _done(self, request: Request, now_us: int) -> Answer:
         model = self.model
@@ -231,7 +236,7 @@ class ScienceMode4Device:
                 return Answer(model.claims.value.id_answer())
             case Command.VERSION:
                 return Answer(model.claims.value.version_answer())
-            case Command.BATTERY if self.switches["battery"]:
+            case Command.BATTERY:
                 return Answer(battery_answer(*BATTERY))
         raise Refused(Result.INVALID_COMMAND)
 

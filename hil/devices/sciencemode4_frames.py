@@ -94,9 +94,9 @@ class Receiver:
             self.noise += 1
             return None
         self._held.append(byte)
-        is_delimiter = byte == STOP and not self._is_blind
+        is_end = byte == STOP and not self._is_blind and len(self._held) <= LONGEST
         self._is_blind = byte == ESCAPE and not self._is_blind
-        if not is_delimiter:
+        if not is_end:
             return None
         got = _checked(bytes(self._held))
         if got is None:

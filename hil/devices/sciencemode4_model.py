@@ -254,7 +254,7 @@ class Model:
         return Answer(busy_us=2 * self._number("hv_ms") * 1000)
 
     def mid_update(self, asked: MidUpdate, now_us: int) -> Answer:
-        """MID_UPDATE; a channel that goes on keeps its rhythm and its place in the ramp, one that starts begins both."""
+        """MID_UPDATE; a channel that goes on keeps its rhythm and its place in the ramp, a new one begins both."""
         if self.level is not Level.MID:
             raise Refused(Result.NOT_INITIALISED)
         if self.switches["refused_feeds"]:

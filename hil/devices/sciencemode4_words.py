@@ -275,8 +275,15 @@ def _mask(channels: Sequence[int]) -> int:
     return sum(1 << (channel - 1) for channel in channels)
 
 
-ANSWER_LENGTH: dict[int, int] = {Command.LOW_PULSE: 3, Command.CURRENT_DATA: 7, Command.DEVICE_ID: 11, Command.STATUS: 3,
-                 Command.VERSION: 13, Command.BATTERY: 4}  # fmt: skip
+ANSWER_LENGTH: dict[int, int] = {
+    Command.LOW_PULSE: 3,
+    Command.CURRENT_DATA: 7,
+    Command.DEVICE_ID: 11,
+    Command.BATTERY: 4,
+    Command.STATUS: 3,
+    Command.VERSION: 13,
+}
+"""Payloads that are longer than their result."""
 
 
 def refusal(command: int, result: Result) -> bytes:
