@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from hil.devices.device import Twist
 from hil.fault_table import fault, together
 from hil.knob import Knob
 from hil.settings import CHANNEL, Setting
@@ -213,4 +214,35 @@ def failed_self_test(bench: Bench, *, result: int) -> Iterator[None]:
 def slow_answers(bench: Bench, *, delay_ms: int) -> Iterator[None]:
     """Everything that the device sends arrives late."""
     with bench.to_host.manipulated(delay(delay_ms * 1000)):
+        yield
+
+
+@fault(
+    "device",
+    "H16",
+    "an answer that is not the one awaited is no answer, and counts as damaged (M26)",
+    needs="twist",
+    number=Setting(int, 1, "added to the packet number", 0, 255),
+    command=Setting(int, 0, "added to the command", 0, 1_023),
+    result=Setting(int, None, "in place of the true result", 0, 255),
+    cut=Setting(int, 0, "bytes missing at the end", 0, 64),
+)
+def wrong_answer(bench: Bench, *, number: int, command: int, result: int | None, cut: int) -> Iterator[None]:
+    """Answers with a sound checksum that belong to another request, tell another result, or are too short."""
+    with bench.knob("twist").covered(Twist(number, command, result, cut)):
+        yield
+
+
+@fault(
+    "device",
+    "H06 H14",
+    "zero and STOP on an electrode error, whatever was measured before (M07)",
+    needs="channel_errors",
+    channel=CHANNEL,
+    code=Setting(int, 1, "1 electrode, 2 pulse timeout, 3 low current", 1, 3),
+)
+def channel_error(bench: Bench, *, channel: int | None, code: int) -> Iterator[None]:
+    """The device finds an error at the next pulse of a channel, and stops that channel or all of them."""
+    errors = {index + 1: code for index in bench.channels(channel)}
+    with bench.knob("channel_errors").covered(bench.knob("channel_errors").value | errors):
         yield

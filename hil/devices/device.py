@@ -20,6 +20,15 @@ class NotThisDevice(Exception):  # noqa: N818 - the name a user reads in a messa
         super().__init__(f"{wanted}: a {kind} device has none; it has {', '.join(has) or 'none at all'}")
 
 
+class Twist(NamedTuple):
+    """What a faulty device makes of its answers: numbers are added, a result is put in, bytes are cut off the end."""
+
+    number: int = 0
+    command: int = 0
+    result: int | None = None
+    cut: int = 0
+
+
 class Button(Protocol):
     """The patient's stop button, on devices that have one."""
 

@@ -73,10 +73,10 @@ def works_normally(host: Host) -> None:
 
 
 def test_what_the_device_cannot_have():
-    assert set(FAULTS) - set(HAS) == {"wrong_echo", "supply", "wrong_id", "failed_self_test"}
+    assert set(FAULTS) - set(HAS) == {"wrong_echo", "supply", "wrong_id", "failed_self_test", "channel_error"}
 
 
-@pytest.mark.parametrize("fault", ["wrong_echo", "supply", "wrong_id", "failed_self_test"])
+@pytest.mark.parametrize("fault", ["wrong_echo", "supply", "wrong_id", "failed_self_test", "channel_error"])
 async def test_a_fault_that_cannot_be_is_refused_by_a_code(host: Host, fault: str):
     with pytest.raises(NotThisDevice, match=f"fault='{fault}': a sciencemode2 device has none; it has peel, "):
         host.bench.faults.inject(fault)
@@ -283,6 +283,24 @@ def test_module_error(host: Host):
         assert host.result(SINGLE, SINGLE_DATA) == OK
         assert host.unasked(ERROR) == [(45_000, MODULE), (50_000, MODULE)]
     assert len(host.pulses()) == 3
+    works_normally(host)
+
+
+@pytest.mark.hazard("H16")
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, frame(1, GET_MODE + 1, b"\x00\x02")),
+        ({"number": 0, "command": 22}, frame(0, START_LIST + 1, b"\x00\x02")),
+        ({"number": 0, "result": 0xF8}, frame(0, GET_MODE + 1, b"\xf8\x02")),
+        ({"number": 15, "cut": 1}, frame(15, GET_MODE + 1, b"\x00")),
+        ({"number": 255, "cut": 9}, frame(255, GET_MODE + 1)),
+    ],
+)
+def test_wrong_answer(host: Host, settings: dict[str, int], expected: bytes):
+    with host.bench.faults.injected("wrong_answer", **settings):
+        assert host.bench.receive(frame(0, GET_MODE), host.now_us) == expected
+    assert host.mode() == STARTED
     works_normally(host)
 
 

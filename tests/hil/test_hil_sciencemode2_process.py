@@ -277,6 +277,9 @@ async def test_the_back_door_of_this_device(process: Process):
             "before_init_ack",
             "init_while_initialised",
             "init_ack_number",
+            "skin_low_ohm",
+            "skin_high_ohm",
+            "idle_switch",
         }
         await control.do("button.press")
         assert (await control.do("device"))["switch_pressed"]
