@@ -207,6 +207,22 @@ def test_the_emergency_switch_stops_and_tells_what_it_stopped(mode: int):
 
 
 @pytest.mark.hazard("H33")
+def test_the_emergency_switch_may_be_told_in_start_mode(host: Host):
+    host.bench.device.switches["idle_switch"] = True
+    host.press()
+    assert host.unasked(ERROR) == [(0, SWITCH)]
+
+
+@pytest.mark.hazard("H06")
+def test_the_range_of_the_skin_check_is_a_switch():
+    host = Host(Skin(resistor_ohm=500.0))
+    for low, high, is_given in ((501, 10_000, False), (100, 499, False), (500, 500, True)):
+        host.bench.device.switches |= {"skin_low_ohm": low, "skin_high_ohm": high}
+        host.result(SINGLE, SINGLE_DATA)
+        assert bool(host.pulses()) is is_given
+
+
+@pytest.mark.hazard("H33")
 def test_no_pulse_is_given_while_the_switch_is_down(host: Host):
     host.press()
     host.press()
