@@ -19,7 +19,7 @@ from controller.devices.base import DeviceError, NotRepresentable
 from controller.policy import MODELS, TIMES
 from safety.effects import Drive, Feed
 from safety.messages import DeviceDown, DeviceState, Garbled, Heard
-from safety.times import NATIVE, SCIENCEMODE4
+from safety.times import NATIVE, SCIENCEMODE2, SCIENCEMODE4
 from safety.waveform import OFF, Picture, Train
 from tests.contract.emulated import TRIES, WAYS, Case, Emulated
 from tests.controller.peer import until
@@ -27,6 +27,7 @@ from tests.controller.peer import until
 CASES = [
     Case("native", NATIVE, Train(1, 5_000, 300, 100, 20_000), 500),
     Case("sciencemode4", SCIENCEMODE4, Train(1, 5_000, 300, 100, 20_000), 500),
+    Case("sciencemode2", SCIENCEMODE2, Train(1, 5_000, 300, 100, 20_000), 1_000),
 ]
 
 OHM = 1_500
