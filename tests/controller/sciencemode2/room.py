@@ -12,6 +12,7 @@ from hil.clock import boottime_us
 from hil.devices.device import Asked
 from hil.devices.sciencemode2 import SCIENCEMODE2
 from hil.devices.sciencemode2_words import Mode
+from hil.settings import Value
 from safety.messages import Attest, Claim, Config, Prepare
 from safety.prescription import Prescription
 from safety.times import Times
@@ -25,8 +26,8 @@ class Room(Ward):
     That is switched off unless a test is about it: a slow machine looks like nothing worse.
     """
 
-    def __init__(self, folder: Path, *, watched: bool = False) -> None:
-        super().__init__(folder, build=SCIENCEMODE2.plan(Asked("E2", 8)), channels=8)
+    def __init__(self, folder: Path, *, watched: bool = False, **switches: Value) -> None:
+        super().__init__(folder, build=SCIENCEMODE2.plan(Asked("E2", 8, switches=switches)), channels=8)
         if not watched:
             self.bench.faults.inject("lost_dead_man")
 

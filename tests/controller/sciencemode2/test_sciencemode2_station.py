@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from hil.clock import boottime_us
+from hil.devices.sciencemode2 import SCIENCEMODE2
 from hil.devices.sciencemode2_words import Mode
+from hil.settings import Value
 from safety.limits import Sensation
 from safety.messages import Adjust, ArmSession, Attest, Check, Claim, Pause, Prepare, Resume, Start, Stop
 from safety.montage import Montage, Region, Side
@@ -136,6 +138,38 @@ async def test_a_channel_at_rest_is_in_the_list_and_gives_nothing(room: Room) ->
     await until(room.pulses)
     assert room.bench.device.inside(boottime_us())["channels"] == [1, 2]
     assert [trace for trace in room.bench.scope.pulses(2, 0) if trace.first_ua] == []
+
+
+SWITCHES: list[dict[str, Value]] = [
+    {"before_init_ack": "answered"},
+    {"init_while_initialised": "accepted"},
+    {"init_ack_number": "last"},
+    {"idle_switch": True},
+]
+"""What the document leaves open, the other way round."""
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda switches: next(iter(switches)))
+async def test_what_the_document_leaves_open_makes_no_difference(tmp_path: Path, switches: dict[str, Value]) -> None:
+    room = Room(tmp_path, **switches)
+    await room.open()
+    # Whatever it obeys before, the handshake is made, so no later Init is a restart.
+    await until(lambda: room.bench.device.inside(room.emulator.touch())["is_connected"])
+    await room.running()
+    await room.must(Pause())
+    await until(lambda: room.actor.station.stopping is None)
+    await room.must(Resume())
+    await until(lambda: room.mode is Mode.STARTED)
+    await room.must(Stop())
+    await room.reaches(Phase.IDLE)
+    await room.is_off()
+    assert [[reason.code for reason in event.reasons] for event in room.events("session.stopped")] == [["SES.STOPPED"]]
+    await room.close()
+
+
+def test_every_switch_was_turned() -> None:
+    left = SCIENCEMODE2.switches.keys() - {name for switches in SWITCHES for name in switches}
+    assert left == {"skin_low_ohm", "skin_high_ohm"}
 
 
 # How it ends
