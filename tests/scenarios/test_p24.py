@@ -50,7 +50,7 @@ async def test_a_session_on_a_p24_gives_what_was_prescribed_and_is_charged_for_i
         await running(house, client)
         plateau = await house.flowing(peak_ua=20_000)
         since_us = plateau[-1]["at_us"]
-        await until_later(house, since_us + 2_000_000)
+        await until_later(since_us + 2_000_000)
         await house.must(client, "dev1", "session.stop")
         stopped = await house.shows(client, "dev1", "idle")
         assert [latch.rule for latch in stopped.latches] == ["STOP"]
@@ -61,6 +61,7 @@ async def test_a_session_on_a_p24_gives_what_was_prescribed_and_is_charged_for_i
     assert max(peaks) == 20_000
     on_plateau = [pulse for pulse in therapy_pulses if pulse["at_us"] >= since_us]
     assert {later["at_us"] - earlier["at_us"] for earlier, later in pairwise(on_plateau)} == {25_000}
+    await until(lambda: house.charged()[0]["evidence"])
     (charged,) = house.charged()
     assert charged["evidence"] == "applied"
     # What was applied is counted up, and test pulses are no dose.
@@ -77,7 +78,7 @@ async def test_contractions_and_rests_on_a_p24(p24_house: House):
         first = await house.flowing(peak_ua=20_000)
         # Through a rest into the next contraction.
         later_us = first[-1]["at_us"] + 6_000_000
-        await until_later(house, later_us)
+        await until_later(later_us)
         assert [p for p in await house.flowing(peak_ua=20_000, since_us=later_us) if p["first_ua"] >= 20_000]
         assert client.summary("dev1").phase == "running"  # type: ignore[union-attr]
         await house.must(client, "dev1", "session.pause")
@@ -113,7 +114,7 @@ async def test_when_the_service_is_killed_the_p24_ends_by_itself_and_stays_off(p
         await house.flowing(peak_ua=20_000)
         house.kill(signal.SIGKILL)
         killed_us = now_us()
-        await until_later(house, killed_us + DEAD_MAN_US + 500_000)
+        await until_later(killed_us + DEAD_MAN_US + 500_000)
         assert await bed.therapy_after(killed_us + DEAD_MAN_US) == []
         house.start()
         await house.ready(client)
@@ -131,11 +132,10 @@ async def test_a_p24_that_hangs_ends_the_session(p24_house: House):
         alarm = await event(client, "alarm.raised")
         assert alarm.rule in {"M04", "M29"}
         hung_us = now_us()
-        await until_later(house, hung_us + DEAD_MAN_US + 500_000)
+        await until_later(hung_us + DEAD_MAN_US + 500_000)
     assert await bed.therapy_after(hung_us + DEAD_MAN_US) == []
 
 
-async def until_later(house: House, moment_us: int) -> None:
+async def until_later(moment_us: int) -> None:
     """Wait until the scope's clock is further than this."""
-    del house
     await until(lambda: now_us() > moment_us)
