@@ -37,7 +37,7 @@ UPDATE = ROWS[13].payload.replace(b"\x23", b"\x20")
 
 async def test_arming_goes_to_the_mid_level_where_any_error_stops_all(bench: Bench) -> None:
     heard = await bench.does(Arm(bench.grant(), ENVELOPES, 60_000))
-    assert bench.device.tape == [Frame(4, MID_INIT, b"\x01")]
+    assert bench.device.tape == [Frame(4, STATUS, b""), Frame(5, MID_INIT, b"\x01")]
     assert isinstance(heard, Heard)
     assert (heard.grant, heard.status.state, heard.samples) == (1, DeviceState.ARMED, ())
 
@@ -82,6 +82,7 @@ async def test_a_test_pulse_is_given_twice_at_the_low_level_and_nothing_stays_on
     assert found == Probed(1, 6, 1_500, open=False, short=False)
     pulse = bytes.fromhex("b1 12c4b800 12c4a800")
     assert [one[1:] for one in bench.device.tape] == [
+        (STATUS, b""),
         (LOW_INIT, b"\x10"),
         (LOW_PULSE, pulse),
         (LOW_INIT, b"\x20"),
@@ -98,7 +99,7 @@ async def test_between_trains_the_mid_level_is_left_and_taken_up_again(running: 
     found = await running.does(Probe(running.grant(), PROBE))
     assert found == Probed(running.seq, 6, 1_500, open=False, short=False)
     low = [LOW_INIT, LOW_PULSE, LOW_INIT, LOW_PULSE, LOW_STOP]
-    assert running.device.commands() == [MID_STOP, *low, MID_INIT]
+    assert running.device.commands() == [STATUS, MID_STOP, *low, MID_INIT]
     running.clear()
     heard = await running.does(Drive(running.grant(), PICTURE))
     assert isinstance(heard, Heard)
@@ -150,7 +151,7 @@ async def test_a_pulse_of_less_than_half_of_its_current_is_open(bench: Bench, sh
 async def test_an_electrode_error_on_a_test_pulse_is_open(bench: Bench, payload: bytes) -> None:
     bench.device.says[LOW_PULSE] = lambda asked: [bench.device.ack(asked, payload)]
     assert await bench.does(Probe(bench.grant(), PROBE)) == Probed(1, 6, OPEN, open=True, short=False)
-    assert bench.device.commands() == [LOW_INIT, LOW_PULSE, LOW_STOP]
+    assert bench.device.commands() == [STATUS, LOW_INIT, LOW_PULSE, LOW_STOP]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ async def test_a_test_pulse_ends_with_its_grant_and_the_low_level_is_left(bench:
     grant = bench.grant()
     event = await bench.does(Probe(grant, PROBE))
     frames = [LOW_INIT, LOW_PULSE, LOW_INIT, LOW_PULSE]
-    assert bench.device.commands() == [*frames[:at], LOW_STOP]
+    assert bench.device.commands() == [STATUS, *frames[:at], LOW_STOP]
     if at < 4:
         assert (garbled(event).flaw, garbled(event).grant) == (Flaw.TIMEOUT, grant.seq)
     else:
@@ -213,9 +214,10 @@ async def test_a_test_pulse_that_is_not_answered_is_given_up_by_the_next_questio
     bench.device.mute(LOW_PULSE)
     bench.driver.send(Probe(bench.grant(), PROBE))
     await bench.settled()
-    assert (bench.device.commands(), bench.events) == ([LOW_INIT, LOW_PULSE], [])
+    assert bench.device.commands() == [STATUS, LOW_INIT, LOW_PULSE]
+    assert [type(event) for event in bench.events] == [Heard]
     assert await bench.state() is DeviceState.STOPPED
-    assert bench.device.commands() == [LOW_INIT, LOW_PULSE, LOW_STOP, STATUS]
+    assert bench.device.commands() == [STATUS, LOW_INIT, LOW_PULSE, LOW_STOP, STATUS]
 
 
 async def test_after_a_lost_test_pulse_in_a_rest_the_next_picture_is_refused_by_the_device(running: Bench) -> None:

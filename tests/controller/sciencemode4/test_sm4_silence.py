@@ -7,15 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from safety.effects import Arm, Ask, Drive, Feed, Probe
-from safety.messages import DeviceDown, DeviceState, Flaw, Heard
+from safety.messages import DeviceDown, DeviceState, Event, Flaw, Heard
 from safety.waveform import OFF, Train
 from tests.controller.sciencemode4.bench import ENVELOPES, PICTURE, Bench, Make, fails, garbled, status
 from tests.controller.sciencemode4.p24 import (
     CURRENT_DATA,
     ENERGISING,
+    LOW,
     LOW_INIT,
     LOW_PULSE,
     LOW_STOP,
+    MID,
     MID_INIT,
     MID_STOP,
     MID_UPDATE,
@@ -109,6 +111,32 @@ async def test_an_answer_that_comes_after_the_stop_does_not_go_on_with_anything(
     assert not set(bench.device.commands()) & ENERGISING
 
 
+@pytest.mark.rule("X9")
+@pytest.mark.parametrize("probes", [False, True])
+@pytest.mark.parametrize("level", [NOTHING, LOW, MID, RUNNING])
+async def test_a_stop_that_the_core_says_in_the_middle_of_a_script_ends_it(
+    bench: Bench, level: int, probes: bool
+) -> None:
+    """A script tells what the device says before it goes on, and the core may answer with a stop on the spot."""
+    hear = bench.driver._on_event
+    bench.device.level = level
+
+    def stop(event: Event) -> None:
+        hear(event)
+        if len(bench.events) == 1:
+            bench.driver.silence(cut=False)
+
+    bench.driver._on_event = stop
+    bench.driver.send(Probe(bench.grant(), PROBE) if probes else Arm(bench.grant(), ENVELOPES, 1))
+    await bench.settled()
+    assert not set(bench.device.commands()) & ENERGISING
+    assert bench.device.commands()[0] == STATUS
+    assert bench.device.commands()[-1] == STATUS
+    assert bench.events[-1] == Heard(0, status(DeviceState.STOPPED), ())
+    with fails("SYS.INTERNAL"):
+        bench.driver.send(Feed(bench.grant()))
+
+
 @pytest.mark.parametrize("order", [Drive, Feed])
 async def test_after_a_stop_only_a_new_arming_drives(running: Bench, order: type[Drive | Feed]) -> None:
     running.driver.silence(cut=False)
@@ -187,6 +215,7 @@ async def test_a_stop_of_a_level_that_is_not_on_is_no_refusal(bench: Bench) -> N
     bench.driver.send(Probe(bench.grant(), PROBE))
     await bench.settled()
     bench.device.refuse(MID_STOP, 7)
+    bench.events.clear()
     bench.driver.silence(cut=False)
     await bench.settled()
     assert bench.events == [Heard(0, status(DeviceState.STOPPED), ())]
