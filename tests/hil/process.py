@@ -66,3 +66,11 @@ def _ended(process: Process) -> None:
         if pipe:
             pipe.close()
     process.popen.wait(SECONDS)
+
+
+def said(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of a short command, frames and line breaks taken out."""
+    done = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False, cwd=ROOT
+    )
+    return done.returncode, done.stdout, " ".join(done.stderr.translate(dict.fromkeys(map(ord, "│╭╮╰╯─"), " ")).split())

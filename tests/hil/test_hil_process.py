@@ -43,7 +43,7 @@ from tests.hil.host import (
     drive_payload,
     frame,
 )
-from tests.hil.process import COMMAND, ROOT, SECONDS, Process, Start, starting
+from tests.hil.process import COMMAND, ROOT, SECONDS, Process, Start, said, starting
 
 pytestmark = pytest.mark.hazard("H35")
 
@@ -340,14 +340,6 @@ def test_an_emulator_dies_with_a_parent_that_is_killed(tmp_path: Path):
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
-
-
-def said(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of a short command, frames and line breaks taken out."""
-    done = subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False, cwd=ROOT
-    )
-    return done.returncode, done.stdout, " ".join(done.stderr.translate(dict.fromkeys(map(ord, "│╭╮╰╯─"), " ")).split())
 
 
 @pytest.mark.parametrize(

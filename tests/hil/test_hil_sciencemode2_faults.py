@@ -13,7 +13,7 @@ from hil.faults import FAULTS
 from hil.verbs import answer
 from hil.wire import NullModem
 from tests.hil.host import PLAIN
-from tests.hil.sciencemode2_host import (
+from tests.hil.host2 import (
     ELECTRODE,
     ERROR,
     GET_MODE,

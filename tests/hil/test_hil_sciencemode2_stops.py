@@ -6,7 +6,7 @@ import pytest
 
 from hil.body import Skin
 from tests.hil.host import PLAIN
-from tests.hil.sciencemode2_host import (
+from tests.hil.host2 import (
     ELECTRODE,
     ERROR,
     EVERYTHING,

@@ -1,7 +1,9 @@
 """The vendor's client, unmodified, as a process of its own: one word a line in, the same word out when it is done.
 
-`python sciencemode2_vendor.py PORT`; the words are those of `main`. The process is the application that holds the
-client: killed or frozen, its keep-alive ends with it.
+    python -m tests.hil.vendor2 PORT
+
+The words are those of `main`. The process is the application that holds the client: killed or frozen, its keep-alive
+ends with it.
 """
 
 from __future__ import annotations
