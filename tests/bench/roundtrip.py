@@ -73,8 +73,11 @@ async def ours(port: str) -> list[float]:
         nonlocal seq
         seq += 1
         driver.send(order(Grant(1, seq, FOR_EVER_MS)))
-        answer = await events.get()
-        assert isinstance(answer, Heard), answer
+        while True:
+            answer = await events.get()
+            assert isinstance(answer, Heard), answer
+            if answer.grant == seq:
+                return
 
     await does(lambda grant: Arm(grant, (Envelope(1, 20_000, 200, 29_000, 1 << 40),), 60_000))
     await does(lambda grant: Drive(grant, Picture((Train(1, 20_000, 200, 100, 29_000),))))

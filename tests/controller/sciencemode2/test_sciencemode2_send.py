@@ -159,6 +159,15 @@ async def test_nothing_is_driven_that_was_not_armed_and_answered(bench: Bench) -
     assert bench.device.commands() == [LIST, MODE]
 
 
+@pytest.mark.hazard("H48")
+async def test_nothing_is_driven_under_another_permit_than_the_armed_one(bench: Bench) -> None:
+    await bench.arm()
+    with fails("SYS.INTERNAL"):
+        bench.driver.send(Drive(bench.grant()._replace(permit=8), OFF))
+    await bench.settled()
+    assert bench.device.commands() == [LIST, MODE]
+
+
 async def test_a_feed_asks_where_the_device_stands_and_nothing_else(bench: Bench) -> None:
     await bench.arm()
     assert await bench.sends(Feed(bench.grant())) == heard(DeviceState.ARMED, 2)
