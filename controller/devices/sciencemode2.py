@@ -310,9 +310,9 @@ class ScienceMode2Driver:
                 raise DeviceError("DEV.UNFIT", "a RehaStim2 cannot measure the skin")
             case effects.Arm() if armed is not None:
                 return list_of(armed)
-            case effects.Drive(picture=picture):
-                if armed is None:
-                    raise DeviceError("SYS.INTERNAL", "the device is not armed")
+            case effects.Drive(grant, picture):
+                if armed is None or armed.permit != grant.permit:
+                    raise DeviceError("SYS.INTERNAL", f"the device is not armed under permit {grant.permit}")
                 if picture != self.quantise(picture):
                     raise DeviceError("SYS.INTERNAL", "a picture that was not rounded to the device's steps")
                 return start_of(picture, armed)

@@ -26,8 +26,9 @@ IDLE = wire.Setting(SINGLE, 0, 0)
 
 
 class Armed(NamedTuple):
-    """What the device was armed with: an envelope for each channel of its list, ascending, and their one period."""
+    """What the device was armed with: under which permit, an envelope for each channel, ascending, their one period."""
 
+    permit: int
     envelopes: tuple[Envelope, ...]
     period_us: int
 
@@ -43,7 +44,7 @@ def armed_by(effect: Arm) -> Armed:
         within(envelope.channel, "period_us", period_of(envelope), first_us, first_us)
         lowest_us = max(CAPABILITIES.min_period_us, SLOT_US * len(envelopes))
         within(envelope.channel, "period_us", envelope.min_period_us, lowest_us, CAPABILITIES.max_period_us)
-    return Armed(envelopes, first_us)
+    return Armed(effect.grant.permit, envelopes, first_us)
 
 
 def list_of(armed: Armed) -> wire.InitChannelListMode:

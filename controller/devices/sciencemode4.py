@@ -16,7 +16,7 @@ from controller import clock
 from controller.link import Link, LinkError, Mode
 from safety import effects
 from safety.effects import Grant
-from safety.messages import DeviceDown, DeviceState, DeviceUp, Flaw, Garbled, Now
+from safety.messages import DeviceDown, DeviceState, DeviceUp, Event, Flaw, Garbled, Now
 from safety.times import Times
 from safety.waveform import OFF, Picture, Train
 
@@ -73,7 +73,7 @@ class ScienceMode4:
         self._course: Course | None = None
         self._awaited = -1
         self._is_known = False
-        self._desk = Desk(lambda: self._now().mono_ms)
+        self._desk = Desk(lambda: self._now().mono_ms, self._tell)
 
     async def connect(self) -> DeviceUp:
         """Stop the output, then learn who the device is. Raises DeviceError, with the output told to stop once more."""
@@ -167,16 +167,19 @@ class ScienceMode4:
             self._wrong(wrong, sent, course)
 
     def _wrong(self, wrong: WrongError, sent: Sent[wire.Request] | None, course: Course | None) -> None:
-        if course is not None:
+        if course is not None and course is self._course:
             self._leave()
         if sent is not None and sent.answer is not None:
             fail(sent, DeviceError("DEV.NAK" if wrong.flaw is Flaw.REFUSED else "DEV.PROTOCOL", str(wrong)))
         else:
             self._garbled(wrong.flaw, 0 if sent is None else sent.grant, str(wrong))
 
-    def _garbled(self, flaw: Flaw, grant: int, what: str) -> None:
+    def _tell(self, event: Event) -> None:
         if self._is_known:
-            self._on_event(Garbled(flaw, grant, what))
+            self._on_event(event)
+
+    def _garbled(self, flaw: Flaw, grant: int, what: str) -> None:
+        self._tell(Garbled(flaw, grant, what))
 
     # Scripts: how they go on, and how they are left
 
@@ -192,6 +195,10 @@ class ScienceMode4:
         """Take a script one step further. Raises WrongError, which ends it."""
         try:
             frame = course.script.send(ack)
+            if self._course is not course:
+                # The core has heard something in this step, and has answered with a stop.
+                course.script.close()
+                return
             if course.grant is not None and not isinstance(frame, STOPS):
                 late_ms = self._now().mono_ms - course.grant.expires_mono_ms
                 if late_ms >= 0:
@@ -199,8 +206,7 @@ class ScienceMode4:
             self._put(frame, course)
         except StopIteration as done:
             self._course = None
-            if self._is_known:
-                self._on_event(done.value)
+            self._tell(done.value)
         except DeviceError as error:
             raise WrongError(Flaw.REFUSED, str(error)) from error
 

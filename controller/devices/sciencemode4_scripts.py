@@ -48,8 +48,9 @@ class Armed(NamedTuple):
 class Desk:
     """What is believed of the device, by all that was written and answered, and the scripts."""
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
+    def __init__(self, now_ms: Callable[[], int], tell: Callable[[Event], None]) -> None:
         self._now_ms = now_ms
+        self._tell = tell
         self.low = self.mid = True
         """Whether the level may be initialised: a device that was not asked yet may have either."""
         self.disarm()
@@ -79,6 +80,7 @@ class Desk:
 
     def arming(self, grant: Grant, armed: Armed) -> Script:
         """Go to the mid level, from wherever the device is."""
+        yield from self._looking()
         if self.low:
             yield from self._stopping(wire.LowStop())
         if self.mid:
@@ -110,6 +112,7 @@ class Desk:
 
     def probing(self, grant: Grant, train: Train) -> Script:
         """Give two test pulses at the low level, one measured for current, one for voltage; then all is as before."""
+        yield from self._looking()
         was_mid = self.mid
         if was_mid:
             yield from self._stopping(wire.MidStop())
@@ -127,6 +130,10 @@ class Desk:
         if was_mid:
             yield from self._middle()
         return measured(grant, train, found)
+
+    def _looking(self) -> Steps:
+        """Begin what takes long with the device's word, which is told at once: the core counts how old it is (M04)."""
+        self._tell(Heard(0, facts.status_of(self.heard_level((yield wire.GetStimStatus()))), ()))
 
     def _stopping(self, stop: wire.Request) -> Steps:
         accepted((yield stop), stop)

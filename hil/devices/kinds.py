@@ -7,4 +7,4 @@ from hil.devices.native import NATIVE
 from hil.devices.sciencemode2 import SCIENCEMODE2
 from hil.devices.sciencemode4 import SCIENCEMODE4
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (NATIVE, SCIENCEMODE2, SCIENCEMODE4)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (NATIVE, SCIENCEMODE4, SCIENCEMODE2)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hil.body import Body
-from hil.devices.device import Asked, Build, Kind
+from hil.devices.device import Asked, Build, Kind, Twist
 from hil.devices.sciencemode2_frames import Deframer, Frame, encode
 from hil.devices.sciencemode2_list import ListStage
 from hil.devices.sciencemode2_model import MODES, SWITCHES, Model
@@ -36,12 +36,14 @@ class ScienceMode2Device:
         self.stage = model.stage
         self.button = model
         self.switches = model.switches
+        self.twist = Knob(Twist())
         self.knobs: dict[str, Knob[Any]] = {
             "dead_man": model.dead_man,
             "hung": model.hung,
             "module_failed": model.module_failed,
             "skin_check": model.skin_check,
             "stop_answer": model.stop_answer,
+            "twist": self.twist,
             "version": model.version,
         }
         self._serial = serial
@@ -110,7 +112,7 @@ class ScienceMode2Device:
         if not frame.is_sound:
             self.errors += 1
             # What a damaged frame asked for is told by its command, as far as that is one.
-            return _ack(frame, Result.TRANSFER) if model.is_heeding and frame.command in MODES else b""
+            return self._ack(frame, Result.TRANSFER) if model.is_heeding and frame.command in MODES else b""
         self.frames += 1
         model.feed(now_us)
         if frame.command == Command.INIT_ACK and len(frame.data) == 1:
@@ -118,13 +120,13 @@ class ScienceMode2Device:
         if not model.is_heeding or frame.command in {Command.INIT_ACK, Command.WATCHDOG}:
             return b""
         if frame.command not in MODES:
-            return encode(frame.number, Command.UNKNOWN, bytes((frame.command,)))
+            return self._twisted(frame.number, Command.UNKNOWN, bytes((frame.command,)))
         if frame.command == Command.STOP_LIST and model.stop_answer.value == "silent":
             return b""
         try:
-            return _ack(frame, Result.OK, self._obey(Command(frame.command), frame.data, now_us))
+            return self._ack(frame, Result.OK, self._obey(Command(frame.command), frame.data, now_us))
         except Refused as refused:
-            return _ack(frame, refused.result)
+            return self._ack(frame, refused.result)
 
     def _obey(self, command: Command, data: bytes, now_us: int) -> bytes:
         """Do what a command asks; gives what its acknowledgement tells beside the result."""
@@ -146,9 +148,14 @@ class ScienceMode2Device:
                 model.single_pulse(*read_single(data), now_us)
         return b""
 
+    def _ack(self, frame: Frame, result: Result, more: bytes = b"") -> bytes:
+        told = self.twist.value.result
+        return self._twisted(frame.number, frame.command + 1, _signed(result if told is None else told) + more)
 
-def _ack(frame: Frame, result: Result, more: bytes = b"") -> bytes:
-    return encode(frame.number, frame.command + 1, _signed(result) + more)
+    def _twisted(self, number: int, command: int, data: bytes) -> bytes:
+        twist = self.twist.value
+        left = data[: max(len(data) - twist.cut, 0)]
+        return encode((number + twist.number) % 256, (command + twist.command) % 256, left)
 
 
 def _signed(code: int) -> bytes:
@@ -163,7 +170,7 @@ def _plan(asked: Asked) -> Build:
     switches = {key: setting.default for key, setting in SWITCHES.items()} | dict(asked.switches)
 
     def build(bodies: Sequence[Body], scope: Scope, now_us: int) -> ScienceMode2Device:
-        return ScienceMode2Device(Model(ListStage(bodies, scope), switches, now_us), asked.serial)
+        return ScienceMode2Device(Model(ListStage(bodies, scope), dict(switches), now_us), asked.serial)
 
     return build
 

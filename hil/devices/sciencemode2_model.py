@@ -12,7 +12,7 @@ frames. What the document leaves open is one of SWITCHES, or said where it is de
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 from hil.devices.output import Train
 from hil.devices.sciencemode2_list import ListStage, fits
@@ -35,8 +35,7 @@ GAP_US = 100
 """Between the phases of a pulse."""
 
 TEST_UA, TEST_US = 1_000, 100
-SKIN_OHM = (100, 10_000)
-"""The skin check. The document gives no figure for the test pulse nor for the range: engineering defaults."""
+"""The skin check. The document gives no figure for the test pulse: engineering defaults."""
 
 MODES: dict[Command, frozenset[Mode]] = {
     Command.GET_MODE: frozenset(Mode),
@@ -60,6 +59,9 @@ SWITCHES = {
     "init_ack_number": Setting(
         str, "any", "which number an InitAck must carry: any, or that of the last Init", choices=("any", "last")
     ),
+    "skin_low_ohm": Setting(int, 100, "a smaller load fails the skin check", 0, 1_000_000),
+    "skin_high_ohm": Setting(int, 10_000, "a greater load fails the skin check", 0, 1_000_000),
+    "idle_switch": Setting(bool, False, "the emergency switch is told in start mode, too"),
 }
 """What the document does not say, and what the emulator does unless told otherwise."""
 
@@ -142,16 +144,16 @@ class Model:
             return Trouble.EMERGENCY_SWITCH
         if not self.skin_check.value:
             return None
-        low, high = SKIN_OHM
+        low, high = (cast("int", self.switches[name]) for name in ("skin_low_ohm", "skin_high_ohm"))
         ((ua, mv),) = self.stage.samples(at_us, Train(channel, TEST_UA, TEST_US, GAP_US, 0), (TEST_US,))
         return None if ua and low * ua <= mv * 1000 <= high * ua else Trouble.ELECTRODE
 
     # --- what happens to the device -----------------------------------------------------------------------------------
 
     def press(self, now_us: int) -> None:
-        """The emergency switch goes down. In start mode the device does not tell, until a pulse would be given."""
+        """The emergency switch goes down; in start mode that is told when a pulse would be given, unless switched."""
         self.is_pressed = True
-        if self.mode is not Mode.START:
+        if self.mode is not Mode.START or self.switches["idle_switch"]:
             self._stop_for(Trouble.EMERGENCY_SWITCH, now_us)
 
     def release(self) -> None:

@@ -188,9 +188,9 @@ def test_capabilities_tell_what_is_not_fitted_and_which_rules_are_silent_for_it(
     assert {"readback", "impedance", "electrode", "patient stop", "supply"} <= set(said.not_fitted)
     assert {"M01", "M07", "M08", "M10", "M23", "M28", "G20", "G21"} <= set(said.inactive)
     assert {rule.id for rule in RULES if not rule.needs} & set(said.inactive) == set()
-    none = {"balance": False, "temperature": False, "electrode_flag_from_ua": None}
+    none = {"balance": False, "temperature": False, "electrode_flag_from_ua": None, "echo": False}
     said = CapabilitiesMessage.of(IDENTITY, replace(bare, **none), site="ward3", device="dev1", boot_id="b-4", now=NOW)
-    unfelt = {rule.needs for rule in RULES if rule.needs} - {"echo", "clip"}
+    unfelt = {rule.needs for rule in RULES if rule.needs} - {"clip"}
     assert unfelt == set(said.not_fitted), "the register and the heart name measurements alike"
     full = CapabilitiesMessage.of(
         IDENTITY, replace(CAPS, supply_min_mv=9_000, supply_max_mv=15_000, balance=True, temperature=True),

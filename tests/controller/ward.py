@@ -31,6 +31,7 @@ from controller.voice import Voice
 from hil.bench import Bench
 from hil.body import Skin
 from hil.clock import boottime_us
+from hil.devices.device import Build
 from hil.devices.native import native
 from hil.devices.native_words import Identity, State
 from hil.emulate import Emulator
@@ -127,9 +128,12 @@ def therapy(programme: Programme = CONTINUOUS, **changes: object) -> Prescriptio
 class Ward:
     """The station, the bench behind its line, and everything that it said; `voice` says it on, where there is one."""
 
-    def __init__(self, folder: Path, *, dead_man_ms: int = DEAD_MAN_MS) -> None:
+    def __init__(
+        self, folder: Path, *, dead_man_ms: int = DEAD_MAN_MS, build: Build | None = None, channels: int = 2
+    ) -> None:
         self.folder = folder
-        self.bench = Bench(native(Identity(dead_man_ms=dead_man_ms)), [Skin(), Skin()], boottime_us())
+        build = build or native(Identity(dead_man_ms=dead_man_ms))
+        self.bench = Bench(build, [Skin()] * channels, boottime_us())
         self.emulator = Emulator(self.bench, Pty(folder / "line"))
         self.said: list[Answer | Event] = []
         self.states: list[Station] = []
@@ -160,11 +164,15 @@ class Ward:
         recorder = Recorder(self.folder / "tapes", self.failing)
         self.boot_id = f"b-{next(self._boots)}"
         self.actor = Actor(
-            config(), self.boot_id, Port(str(self.folder / "line"), self.open_driver), self.journal, self.ledger,
+            self.config(), self.boot_id, Port(str(self.folder / "line"), self.open_driver), self.journal, self.ledger,
             self.records, recorder, self, clock.now,
         )  # fmt: skip
         await self.actor.boot()
         self._running = asyncio.create_task(self.actor.run())
+
+    def config(self) -> Config:
+        """What does not change for this station."""
+        return config()
 
     async def turn_off(self) -> None:
         """End the station as the service does."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hil.body import Skin
+from hil.devices.device import NotThisDevice
 from hil.faults import FAULTS
 from hil.settings import BadSetting
 from tests.hil.host import (
@@ -29,6 +30,10 @@ from tests.hil.host import (
 )
 
 pytestmark = pytest.mark.hazard("H35")
+
+OTHERS_ONLY = ["blind_skin_check", "module_error", "wrong_version", "wrong_answer", "channel_error"]
+FITTING = [name for name in FAULTS if name not in OTHERS_ONLY]
+"""What a native device can have."""
 
 
 @pytest.fixture
@@ -214,7 +219,7 @@ def test_split(host: Host):
 # --- all of them ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", FITTING)
 def test_each_fault_is_restored_when_its_context_breaks(host: Host, fault: str):
     def breaking() -> None:
         with host.bench.faults.injected(fault):
@@ -227,7 +232,7 @@ def test_each_fault_is_restored_when_its_context_breaks(host: Host, fault: str):
     answers_normally(host)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", FITTING)
 def test_each_fault_is_restored_by_its_token(host: Host, fault: str):
     token = host.bench.faults.inject(fault)
     assert [one.token for one in host.bench.faults.standing()] == [token]
@@ -240,11 +245,11 @@ def test_each_fault_is_restored_by_its_token(host: Host, fault: str):
 def test_all_faults_at_once_and_none_is_left():
     host = Host()
     host.run(RUN_TRAIN)
-    for fault in FAULTS:
+    for fault in FITTING:
         host.bench.faults.inject(fault)
     host.wait(1_000_000)
     host.send(frame(ASK, 1))
-    assert [one.fault for one in host.bench.faults.standing()] == list(FAULTS)
+    assert [one.fault for one in host.bench.faults.standing()] == FITTING
     host.bench.faults.clear_all()
     host.wait(1_000_000)
     host.send(b"\x00")
@@ -328,6 +333,14 @@ def test_what_cannot_be_injected(host: Host, fault: str, settings: dict[str, Any
     with pytest.raises(BadSetting) as caught:
         host.bench.faults.inject(fault, **settings)
     assert str(caught.value).startswith(text)
+    assert host.bench.faults.standing() == []
+
+
+@pytest.mark.parametrize("fault", OTHERS_ONLY)
+def test_a_fault_that_a_native_device_cannot_have_is_refused(host: Host, fault: str):
+    with pytest.raises(NotThisDevice) as caught:
+        host.bench.faults.inject(fault)
+    assert str(caught.value) == f"fault='{fault}': a native device has none; it has {', '.join(FITTING)}"
     assert host.bench.faults.standing() == []
 
 

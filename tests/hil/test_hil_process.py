@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import os
 import select
 import signal
@@ -13,7 +11,7 @@ import subprocess
 import sys
 import termios
 import tty
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import pytest
 
 from hil.clock import boottime_us
 from hil.control import Control
+from hil.devices.sciencemode4_switches import SWITCHES
 from hil.faults import FAULTS
 from tests.hil.host import (
     ARM,
@@ -44,13 +43,9 @@ from tests.hil.host import (
     drive_payload,
     frame,
 )
+from tests.hil.process import COMMAND, ROOT, SECONDS, Process, Start, said, starting
 
 pytestmark = pytest.mark.hazard("H35")
-
-ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "hil.cli"]
-SECONDS = 30
-"""Far more than anything here takes."""
 
 
 class Port:
@@ -94,55 +89,11 @@ class Port:
         os.close(self._fd)
 
 
-class Process:
-    """A running emulator."""
-
-    def __init__(self, folder: Path, *options: str, stdin: int = subprocess.DEVNULL) -> None:
-        self.link, self.ctl = folder / "tty", folder / "ctl"
-        paths = ["--link", str(self.link), "--control", str(self.ctl)]
-        self.popen = subprocess.Popen(
-            [*COMMAND, "emulate", *paths, *options],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        assert self.popen.stdout is not None
-        word, _, rest = self.popen.stdout.readline().partition(" ")
-        assert word == "ready"
-        self.ready: dict[str, Any] = json.loads(rest)
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
-        """Send a signal and wait; gives exit code, the rest of the output, and the errors."""
-        self.popen.send_signal(how)
-        out, errors = self.popen.communicate(timeout=SECONDS)
-        return self.popen.returncode, out, errors
-
-
-Start = Callable[..., Process]
-
-
 @pytest.fixture
 def start(tmp_path: Path):
     """Start emulators that do not outlive the test."""
-    with contextlib.ExitStack() as stack:
-
-        def starter(*options: str, folder: Path = tmp_path, stdin: int = subprocess.DEVNULL) -> Process:
-            process = Process(folder, *options, stdin=stdin)
-            stack.callback(ended, process)
-            return process
-
-        yield starter
-
-
-def ended(process: Process) -> None:
-    if process.popen.poll() is None:
-        process.popen.kill()
-    for pipe in (process.popen.stdin, process.popen.stdout, process.popen.stderr):
-        if pipe:
-            pipe.close()
-    process.popen.wait(SECONDS)
+    with starting(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture
@@ -391,14 +342,6 @@ def test_an_emulator_dies_with_a_parent_that_is_killed(tmp_path: Path):
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
-def said(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of a short command, frames and line breaks taken out."""
-    done = subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False, cwd=ROOT
-    )
-    return done.returncode, done.stdout, " ".join(done.stderr.translate(dict.fromkeys(map(ord, "│╭╮╰╯─"), " ")).split())
-
-
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -413,7 +356,13 @@ def said(*arguments: str) -> tuple[int, str, str]:
         (["--serial", "seventeen letters"], "serial='seventeen letters': expected 1 to 16 printable ASCII characters"),
         (["--serial", ""], "serial='': expected 1 to 16 printable ASCII characters"),
         (["--serial", "café"], "serial='café': expected 1 to 16 printable ASCII characters"),
-        (["--device", "p24"], "device='p24': expected native"),
+        (["--device", "p24"], "device='p24': expected native, sciencemode4"),
+        (["--device", "sciencemode4", "--channels", "2"], "channels=2: expected 8, as many as a P24 has"),
+        (["--device", "sciencemode4", "--serial", "SHORT"], "serial='SHORT': expected 10 printable ASCII characters"),
+        (["--device", "sciencemode4", "--clinical"], "ScienceMode 4 has no emulator flag"),
+        (["--device", "sciencemode4", "--set", "ramp=up"], "ramp='up': expected one of below, reach"),
+        (["--device", "sciencemode4", "--set", "hv_ms=-1"], "hv_ms=-1: expected a whole number from 0 to 2000"),
+        (["--device", "sciencemode4", "--set", "x=1"], "x=1: expected a key out of status_after_dead_man"),
         (["--set", "x=1"], "x=1: expected a key out of none"),
         (["--set", "x"], "set='x': expected KEY=VALUE"),
         (["--channels", "9"], "channels=9: expected a whole number from 1 to 8"),
@@ -448,6 +397,15 @@ def test_the_table_of_faults_names_every_fault_and_setting():
         assert f"{name} ({entry.layer})" in out
         for key in entry.settings:
             assert f"{key}=" in out
+
+
+def test_the_table_of_switches_names_every_switch():
+    code, out, errors = said("switches", "--device", "sciencemode4")
+    assert (code, errors) == (0, "")
+    for key in SWITCHES:
+        assert f"{key}=" in out
+    assert said("switches")[0] == 0
+    assert said("switches", "--device", "p24")[0] == 2
 
 
 def test_help_opens_no_room():

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from tests.hil.sciencemode2_host import (
+from tests.hil.host2 import (
     ERROR,
     EVERYTHING,
     GET_MODE,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hil.devices import sciencemode2_words as words
 from hil.devices.sciencemode2_frames import LONGEST_FRAME, Deframer, Frame, crc8, encode, stuff, unstuff
-from tests.hil.sciencemode2_host import (
+from tests.hil.host2 import (
     GET_MODE,
     INIT_LIST,
     SINGLE,

@@ -6,7 +6,7 @@ import pytest
 
 from hil.devices.sciencemode2_list import fits
 from hil.devices.sciencemode2_words import Channels, Pulse
-from tests.hil.sciencemode2_host import (
+from tests.hil.host2 import (
     BUSY,
     INIT_LIST,
     OK,

@@ -6,7 +6,7 @@ import pytest
 
 from hil.body import Skin
 from tests.hil.host import PLAIN
-from tests.hil.sciencemode2_host import (
+from tests.hil.host2 import (
     ELECTRODE,
     ERROR,
     EVERYTHING,
@@ -204,6 +204,22 @@ def test_the_emergency_switch_stops_and_tells_what_it_stopped(mode: int):
     assert host.unasked(ERROR) == ([] if mode == START else [(30_000, SWITCH)])
     assert host.mode() == START
     assert host.pulses() == before
+
+
+@pytest.mark.hazard("H33")
+def test_the_emergency_switch_may_be_told_in_start_mode(host: Host):
+    host.bench.device.switches["idle_switch"] = True
+    host.press()
+    assert host.unasked(ERROR) == [(0, SWITCH)]
+
+
+@pytest.mark.hazard("H06")
+def test_the_range_of_the_skin_check_is_a_switch():
+    host = Host(Skin(resistor_ohm=500.0))
+    for low, high, is_given in ((501, 10_000, False), (100, 499, False), (500, 500, True)):
+        host.bench.device.switches |= {"skin_low_ohm": low, "skin_high_ohm": high}
+        host.result(SINGLE, SINGLE_DATA)
+        assert bool(host.pulses()) is is_given
 
 
 @pytest.mark.hazard("H33")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.way import PerFrame, Piece, Way, choice, delay, flipped, in_pieces, swallow, zero_ended
+from hil.way import PerFrame, Piece, Way, choice, delay, delimited, flipped, in_pieces, swallow, zero_ended
 
 pytestmark = pytest.mark.hazard("H35")
 
@@ -108,6 +108,32 @@ def test_chance_is_repeatable():
 def test_one_bit_of_the_second_frame(at: int, bit: int, second: bytes):
     corrupt = PerFrame(zero_ended(), choice(2, 1.0, DICE), flipped(at, bit, DICE))
     assert corrupt(Piece(0, FRAMES)) == [Piece(0, b"\x03ab\x00" + second + b"\x03ef\x00")]
+
+
+DELIMITED = bytes.fromhex("f0815581598158810b8161083e0f")
+TRICKY = bytes.fromhex("f08155815881f081942824040f")
+
+
+@pytest.mark.parametrize("whole", [DELIMITED, TRICKY])
+def test_the_places_of_a_frame_between_delimiters(whole: bytes):
+    place = delimited()
+    found = [place(byte) for byte in b"\x00\x0f\x81" + whole + b"\x81" + whole]
+    assert found == [-1, -1, -1, *range(len(whole)), -1, *range(len(whole))]
+
+
+def test_a_second_start_begins_anew_and_one_behind_an_escape_does_not():
+    place = delimited()
+    assert [place(byte) for byte in b"\xf0\x81\xf0\xf0\x81\x0f\x81\x81\x0f\x01"] == [0, 1, 2, 0, 1, 2, 3, 4, 5, -1]
+
+
+@pytest.mark.parametrize(
+    ("nth", "left"), [(1, TRICKY + DELIMITED), (2, DELIMITED + DELIMITED), (3, DELIMITED + TRICKY)]
+)
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_the_nth_frame_between_delimiters_is_dropped(nth: int, left: bytes, size: int):
+    drop = PerFrame(delimited(), choice(nth, 1.0, DICE), lambda _, __: b"")
+    pieces = [drop(piece) for piece in in_pieces(size, 0)(Piece(0, DELIMITED + TRICKY + DELIMITED))]
+    assert b"".join(piece.data for (piece,) in pieces) == left
 
 
 @given(st.binary(min_size=8, max_size=60).map(lambda data: data.replace(b"\x00", b"\x01") + b"\x00"), st.integers(0, 7))

@@ -23,20 +23,21 @@ class Bed:
     link: Path
     socket: Path
     process: subprocess.Popen[bytes]
+    device: str = "native"
 
     @classmethod
-    def start(cls, name: str, folder: Path, *arguments: str) -> Self:
+    def start(cls, name: str, folder: Path, *arguments: str, device: str = "native") -> Self:
         """Start it, with options of its own, and wait until it is ready."""
         link, socket = folder / name, folder / f"{name}.sock"
         process = subprocess.Popen(
-            [sys.executable, "-m", "hil.cli", "emulate", "--device", "native", "--link", str(link), "--control",
+            [sys.executable, "-m", "hil.cli", "emulate", "--device", device, "--link", str(link), "--control",
              str(socket), "--until-eof", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith(b"ready "), line
-        return cls(name, link, socket, process)
+        return cls(name, link, socket, process, device)
 
     async def do(self, verb: str, **settings: object) -> dict[str, Any]:
         """Ask the bench for one thing."""

@@ -83,9 +83,9 @@ class House:
 
     # Processes
 
-    def add_bed(self, name: str = "dev1", *arguments: str) -> Bed:
+    def add_bed(self, name: str = "dev1", *arguments: str, device: str = "native") -> Bed:
         """Start an emulated stimulator."""
-        self.beds[name] = Bed.start(name, self.folder, *arguments)
+        self.beds[name] = Bed.start(name, self.folder, *arguments, device=device)
         return self.beds[name]
 
     def configure(
@@ -94,7 +94,7 @@ class House:
         """Write the service's files; `more` are further tables."""
         (self.folder / "principals.toml").write_text(PRINCIPALS, encoding="utf-8")
         devices = "".join(
-            f'[[device]]\nid = "{bed.name}"\ndriver = "native"\nport = "{bed.link}"\nprofile = "bench"\n'
+            f'[[device]]\nid = "{bed.name}"\ndriver = "{bed.device}"\nport = "{bed.link}"\nprofile = "bench"\n'
             for bed in self.beds.values()
         )
         config = self.folder / name

@@ -1,89 +1,78 @@
-"""The golden frames of ScienceMode 2 (SCIENCEMODE.md B5): what it is, the frame, its number, and what it says."""
+"""The golden frames of ScienceMode 2, to which the emulator's codec is held as well, in the words of ours."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from controller.devices import sciencemode2_frames as wire
 from controller.devices.sciencemode2_frames import Fault, Mode, Result, Setting
 
-TO_HOST: list[tuple[str, str, int, wire.DeviceFrame]] = [
-    ("Init, version 1", "f0814781560001010f", 0, wire.Init(1)),
-    ("UnknownCommand, 5f", "f0814d815603035f0f", 3, wire.UnknownCommand(0x5F)),
-    ("InitChannelListModeAck, ok", "f081178156021f000f", 2, wire.InitChannelListModeAck(Result.OK)),
-    ("StartChannelListModeAck, ok", "f0815381560321000f", 3, wire.StartChannelListModeAck(Result.OK)),
-    (
-        "StartChannelListModeAck, wrong mode",
-        "f081ae81560321fd0f",
-        3,
-        wire.StartChannelListModeAck(Result.WRONG_MODE),
-    ),
-    ("StopChannelListModeAck, ok", "f0810481560523000f", 5, wire.StopChannelListModeAck(Result.OK)),
-    ("SinglePulseAck, ok", "f081c781560625000f", 6, wire.SinglePulseAck(Result.OK)),
-    ("StimulationError, electrode", "f0816781560726fe0f", 7, wire.StimulationError(Fault.ELECTRODE)),
-    ("StimulationError, switch", "f0812781560826ff0f", 8, wire.StimulationError(Fault.SWITCH)),
-    (
-        "GetStimulationModeAck, started",
-        "f081118151090b00020f",
-        9,
-        wire.GetStimulationModeAck(Result.OK, Mode.STARTED),
-    ),
-]
+Fields = dict[str, Any]
+GOLDEN = Path(__file__).parents[2] / "golden" / "sciencemode2"
 
-TO_DEVICE: list[tuple[str, str, int, wire.HostFrame]] = [
-    ("InitAck, ok", "f0817f81560002000f", 0, wire.InitAck(Result.OK)),
-    ("InitAck, wrong version", "f081fb81560102fb0f", 1, wire.InitAck(Result.VERSION)),
-    ("Watchdog", "f0815c815701040f", 1, wire.Watchdog()),
-    ("GetStimulationMode", "f0817681" + "57010a0f", 1, wire.GetStimulationMode()),
-    (
-        "InitChannelListMode, channels 1 and 3, 29 ms",
-        "f081a8815c021e000500010038000f",
-        2,
-        wire.InitChannelListMode(0, 0b101, 0, 1, 56, 0),
-    ),
-    (
-        "InitChannelListMode, 8 channels, the 8th skips 7, 1025 ms",
-        "f081c9815c021e07ff80ff0800000f",
-        2,
-        wire.InitChannelListMode(7, 0xFF, 0x80, 255, 2_048, 0),
-    ),
-    (
-        "StartChannelListMode, 12 and 20 mA",
-        "f081f6815f03200000c80c00012c140f",
-        3,
-        wire.StartChannelListMode((Setting(0, 200, 12), Setting(0, 300, 20))),
-    ),
-    (
-        "StartChannelListMode, 15 mA: an escaped 0F",
-        "f081f6815203200000c8815a0f",
-        3,
-        wire.StartChannelListMode((Setting(0, 200, 15),)),
-    ),
-    (
-        "StartChannelListMode, a doublet of 129 mA: escaped F0 and 81",
-        "f081bf815d0420010081a581d40f",
-        4,
-        wire.StartChannelListMode((Setting(1, 240, 129),)),
-    ),
-    (
-        "StartChannelListMode, 85 mA",
-        "f081a3815303200000c8550f",
-        3,
-        wire.StartChannelListMode((Setting(0, 200, 85),)),
-    ),
-    (
-        "StartChannelListMode, 10 mA",
-        "f08139815303200000c80a0f",
-        3,
-        wire.StartChannelListMode((Setting(0, 200, 10),)),
-    ),
-    ("StopChannelListMode", "f081fa815705220f", 5, wire.StopChannelListMode()),
-    ("SinglePulse, index 2", "f081bd815306240200fa190f", 6, wire.SinglePulse(2, 250, 25)),
-]
 
-OTHER_FORMS: list[tuple[str, str, int, wire.HostFrame]] = [
-    ("85 mA, escaped", "f08177815203200000c881000f", 3, wire.StartChannelListMode((Setting(0, 200, 85),))),
-    ("10 mA, escaped", "f081ed815203200000c8815f0f", 3, wire.StartChannelListMode((Setting(0, 200, 10),))),
-]
-"""What pysciencemode writes: it escapes bytes that need it not."""
+class Row(NamedTuple):
+    """A frame: what it is, its bytes, its number, and what it says; None where that is no command of the document."""
 
-GARBLED_COMMAND = "f081da8157015f0f"
-"""What pysciencemode writes for GetStimulationMode: the command is changed, with no escape in front of it."""
+    name: str
+    data: bytes
+    number: int
+    frame: wire.Frame | None
+
+
+def bits(channels: list[int]) -> int:
+    """The mask of these channels."""
+    return sum(1 << channel - 1 for channel in channels)
+
+
+def listed(told: Fields) -> wire.Frame:
+    """The command that makes a list."""
+    codes = (told["t2_us"] - 1_500) // 500, (told["t1_us"] - 1_000) // 500
+    active, rare = bits(told["active"]), bits(told["low_frequency"])
+    return wire.InitChannelListMode(told["low_frequency_factor"], active, rare, *codes, told["execution"])
+
+
+SAID: dict[int, Callable[[Fields], wire.Frame]] = {
+    1: lambda told: wire.Init(told["version"]),
+    2: lambda told: wire.InitAck(Result(told["result"])),
+    3: lambda told: wire.UnknownCommand(told["unknown"]),
+    4: lambda _: wire.Watchdog(),
+    10: lambda _: wire.GetStimulationMode(),
+    11: lambda told: wire.GetStimulationModeAck(Result(told["result"]), Mode(told["mode"])),
+    30: listed,
+    31: lambda told: wire.InitChannelListModeAck(Result(told["result"])),
+    32: lambda told: wire.StartChannelListMode(
+        tuple(Setting(pulse["mode"], pulse["width_us"], pulse["ma"]) for pulse in told["pulses"])
+    ),
+    33: lambda told: wire.StartChannelListModeAck(Result(told["result"])),
+    34: lambda _: wire.StopChannelListMode(),
+    35: lambda told: wire.StopChannelListModeAck(Result(told["result"])),
+    36: lambda told: wire.SinglePulse(told["index"], told["width_us"], told["ma"]),
+    37: lambda told: wire.SinglePulseAck(Result(told["result"])),
+    38: lambda told: wire.StimulationError(Fault(told["trouble"])),
+}
+
+
+def said(told: Fields) -> wire.Frame | None:
+    """What the fields of a row mean."""
+    read = SAID.get(told["command"])
+    return read(told) if read else None
+
+
+def rows(name: str, direction: str) -> list[Row]:
+    """The rows of a file, one way."""
+    table = json.loads((GOLDEN / name).read_text(encoding="ascii"))
+    return [
+        Row(row["name"], bytes.fromhex(row["hex"]), row["fields"]["number"], said(row["fields"]))
+        for row in table
+        if row["direction"] == direction
+    ]
+
+
+TO_HOST = rows("frames.json", "device")
+TO_DEVICE = rows("frames.json", "host")
+VENDOR = rows("vendor.json", "host")
+"""What pysciencemode writes: it escapes bytes that need it not, and changes others without an escape."""

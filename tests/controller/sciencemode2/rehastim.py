@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections import deque
 from collections.abc import Callable, Collection
 
@@ -155,3 +156,55 @@ class RehaStim(Pty):
             return [frame(command + 1, number, -3)]
         self.mode = {LIST: INITIALISED, START: STARTED, STOP: AT_START}[command]
         return [frame(command + 1, number, 0)]
+
+
+class Bytewise(RehaStim):
+    """What it says comes a byte at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue: deque[int] = deque()
+
+    def say(self, *frames: bytes) -> None:
+        idle = not self.queue
+        self.queue.extend(b"".join(frames))
+        if idle:
+            self.step()
+
+    def step(self) -> None:
+        if self.queue and self.far >= 0:
+            os.write(self.far, bytes([self.queue.popleft()]))
+            asyncio.get_running_loop().call_soon(self.step)
+
+
+class Delayed(RehaStim):
+    """What it says comes 30 ms late, in order."""
+
+    def say(self, *frames: bytes) -> None:
+        asyncio.get_running_loop().call_later(0.03, self.late, b"".join(frames))
+
+    def late(self, data: bytes) -> None:
+        if self.far >= 0:
+            os.write(self.far, data)
+
+
+class Lossy(RehaStim):
+    """One frame in five is lost on either way: wholly, or by one byte in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.random = random.Random(20)  # noqa: S311 - chance, no secret
+        self.losses = 0
+
+    def worn(self, data: bytes) -> bytes:
+        if self.random.random() >= 0.2:
+            return data
+        self.losses += 1
+        at = self.random.randrange(len(data))
+        return self.random.choice([b"", data[:at] + data[at + 1 :]])
+
+    def say(self, *frames: bytes) -> None:
+        super().say(*map(self.worn, frames))
+
+    def heard(self, data: bytes) -> None:
+        super().heard(self.worn(data))

@@ -109,9 +109,11 @@ async def test_inits_that_nobody_read_are_answered_by_the_last_one(make: Make) -
     bench: Bench = await make(device, connected=False, times=replace(SCIENCEMODE2, init_ack_ms=2_000))
     device.waits = True
     device.say(*[frame(INIT, number, 1) for number in range(40)])
-    told = await bench.driver.connect()
-    assert device.tape[0] == (INIT_ACK, 39, b"\x00")
-    assert told == up(40)
+    assert await bench.driver.connect() == up(40)
+    answered = [number for command, number, _ in device.tape if command == INIT_ACK]
+    # They may come in more than one piece: then the first piece is answered as well.
+    assert answered[-1] == 39
+    assert len(answered) <= 2
 
 
 async def test_an_old_init_that_the_device_no_longer_counts_does_not_mislead(make: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from controller.devices import sciencemode2_frames as wire
-from controller.devices.base import NotRepresentable, Order
+from controller.devices.base import DeviceError, NotRepresentable, Order
 from controller.devices.sciencemode2_codec import encode
 from safety.effects import Arm, Ask, Drive, Envelope, Feed, Grant, Probe
 from safety.messages import DeviceState, Flaw, Garbled, Heard
@@ -17,7 +18,7 @@ from safety.times import SCIENCEMODE2
 from safety.waveform import OFF, Picture, Train
 from tests.controller.peer import until
 from tests.controller.sciencemode2.bench import ALSO, ENVELOPE, ON, OTHER, PATIENT, Bench, Make, fails, heard
-from tests.controller.sciencemode2.rehastim import LIST, MODE, START, STOP, RehaStim, frame
+from tests.controller.sciencemode2.rehastim import LIST, MODE, START, STOP, Bytewise, Delayed, Lossy, RehaStim, frame
 
 # Arm
 
@@ -154,6 +155,15 @@ async def test_nothing_is_driven_that_was_not_armed_and_answered(bench: Bench) -
     bench.driver.send(Arm(bench.grant(), (ENVELOPE,), 60_000))
     with fails("SYS.INTERNAL"):
         bench.driver.send(Drive(bench.grant(10_000), OFF))
+    await bench.settled()
+    assert bench.device.commands() == [LIST, MODE]
+
+
+@pytest.mark.hazard("H48")
+async def test_nothing_is_driven_under_another_permit_than_the_armed_one(bench: Bench) -> None:
+    await bench.arm()
+    with fails("SYS.INTERNAL"):
+        bench.driver.send(Drive(bench.grant()._replace(permit=8), OFF))
     await bench.settled()
     assert bench.device.commands() == [LIST, MODE]
 
@@ -363,13 +373,51 @@ async def test_every_result_but_ok_is_told_of_the_frame_that_it_answers(
 
 
 @pytest.mark.hazard("H48")
-async def test_nothing_that_energises_is_ever_sent_twice(make: Make) -> None:
-    bench: Bench = await make(RehaStim(), times=PATIENT)
-    await bench.arm()
-    for step in range(1, 41):
-        told = await bench.drive(ON._replace(ua=1_000 * step))
-        assert isinstance(told, Heard)
-        await bench.sends(Feed(bench.grant()))
-    numbers = [number for command, number, _ in bench.device.tape if command in {LIST, START}]
-    assert numbers == sorted(set(numbers))
-    assert [load[3] for command, _, load in bench.device.tape if command == START] == list(range(1, 41))
+@pytest.mark.parametrize("kind", [RehaStim, Bytewise, Delayed, Lossy])
+async def test_nothing_that_energises_is_ever_sent_twice(make: Make, kind: type[RehaStim]) -> None:
+    device = kind()
+    lossy = isinstance(device, Lossy)
+    bench: Bench = await make(
+        device, connected=False, times=replace(SCIENCEMODE2, init_ack_ms=200) if lossy else PATIENT
+    )
+    driver, events = bench.driver, bench.events
+    for _ in range(50):
+        try:
+            await driver.connect()
+        except DeviceError:
+            continue
+        break
+    device.tape.clear()
+    events.clear()
+
+    async def is_heard(order: Order, grant: int) -> bool:
+        """As the core does it: an answer, or the budget is over and the device is asked until it speaks."""
+        driver.send(order)
+        for _ in range(50):
+            try:
+                await until(lambda: any(isinstance(event, Heard) for event in events), 0.1 if lossy else 30)
+            except TimeoutError:
+                driver.send(Ask())
+                continue
+            told = [event.grant for event in events if isinstance(event, Heard)]
+            flaws = [event.flaw for event in events if isinstance(event, Garbled)]
+            assert Flaw.UNKNOWN not in flaws
+            events.clear()
+            return grant in told
+        raise AssertionError(order)
+
+    while not await is_heard(Arm(grant := bench.grant(), (ENVELOPE,), 60_000), grant.seq):
+        driver.silence(cut=False)
+        await asyncio.sleep(0.1)
+    device.tape.clear()
+    sent = 0
+    for step in range(1, 21):
+        await is_heard(Drive(grant := bench.grant(), Picture((ON._replace(ua=1_000 * step),))), grant.seq)
+        await is_heard(Feed(grant := bench.grant()), grant.seq)
+        sent += 1
+    given = [load[3] for command, _, load in device.tape if command == START]
+    assert given == sorted(set(given))
+    if isinstance(device, Lossy):
+        assert device.losses > 0
+    else:
+        assert given == list(range(1, sent + 1))

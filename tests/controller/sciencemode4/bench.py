@@ -12,7 +12,7 @@ import pytest
 from controller.devices.base import DeviceError
 from controller.devices.sciencemode4 import ScienceMode4
 from safety import messages
-from safety.effects import Arm, Ask, Drive, Envelope, Grant
+from safety.effects import Arm, Ask, Drive, Envelope, Grant, Probe
 from safety.messages import DeviceState, Event, Garbled, Heard, Now
 from safety.times import SCIENCEMODE4
 from safety.waveform import Picture, Train
@@ -54,12 +54,18 @@ class Bench:
             await asyncio.sleep(0)
 
     async def does(self, effect: Any) -> Event:  # noqa: ANN401 - any order
-        """Send an order, and give the one event that it ends with."""
+        """Send an order, and give the one event that it ends with; what takes long begins with the device's word."""
         self.events.clear()
         self.driver.send(effect)
         await self.settled()
-        (event,) = self.events
+        *before, event = self.events
         self.events.clear()
+        if isinstance(effect, Arm | Probe) and before:
+            (word,) = before
+            assert isinstance(word, Heard)
+            assert (word.grant, word.samples) == (0, ())
+        else:
+            assert before == []
         return event
 
     async def armed(self) -> Bench:

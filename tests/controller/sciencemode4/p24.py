@@ -170,7 +170,7 @@ class P24:
         """The samples of a test pulse, every 5 us: they grow through a phase, and the second is all nines."""
         place, width_us = asked.payload[0], int.from_bytes(asked.payload[1:5], "big") >> 20
         ua = ((int.from_bytes(asked.payload[1:5], "big") >> 10 & 1023) - 300) * 500
-        per_sample = {1: ua // 10, 2: ua * self.ohm // 10_000_000}[self.measure]
+        per_sample = {1: ua // 10, 2: ua * self.ohm // 10_000}[self.measure]
         end = width_us // 5
         samples = [per_sample if n >= end - 3 else per_sample // 2 for n in range(end)] + [9_999] * 128
         return bytes([0, (place >> 4 & 1) << 4 | place >> 5 & 3, self.measure, 0, 5]) + b"".join(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from controller.devices.sciencemode4_codec import LONGEST, Damaged, Packet, Rece
 from tests.controller.sciencemode4.golden import ROWS, Row
 from tests.controller.sciencemode4.p24 import crc, frame
 
+GOLDEN = Path(__file__).parents[2] / "golden" / "sciencemode4"
 packets = st.builds(Packet, st.integers(0, 63), st.integers(0, 1_023), st.binary(max_size=300))
 special = st.lists(st.sampled_from([0xF0, 0x0F, 0x81, 0x55, 0xA5, 0x5A, 0xD4, 0x00]), max_size=60).map(bytes)
 noisy = st.builds(Packet, st.sampled_from([0, 3, 15, 32, 60, 63]), st.integers(0, 1_023), special)
@@ -142,3 +146,9 @@ def test_a_sound_frame_without_a_whole_body_is_damage(body: bytes) -> None:
 def test_any_escaped_byte_is_taken(byte: int) -> None:
     # Another sender may escape more than it must.
     assert Receiver().feed(sealed(b"\x04\x34\x81" + bytes([byte ^ 0x55]))) == [Packet(1, 52, bytes([byte]))]
+
+
+def test_the_emulators_author_has_read_the_same_rows() -> None:
+    rows = json.loads((GOLDEN / "frames.json").read_text(encoding="ascii"))
+    theirs = [(row["row"], bytes.fromhex(row["hex"]), row["number"], row["command"]) for row in rows]
+    assert theirs == [(row.row, row.frame, row.number, row.command) for row in ROWS]

@@ -1,7 +1,9 @@
 """The vendor's client, unmodified, as a process of its own: one word a line in, the same word out when it is done.
 
-`python sciencemode2_vendor.py PORT`; the words are those of `main`. The process is the application that holds the
-client: killed or frozen, its keep-alive ends with it.
+    python -m tests.hil.vendor2 PORT
+
+The words are those of `main`. The process is the application that holds the client: killed or frozen, its keep-alive
+ends with it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ def channel(number: int, ma: int, width_us: int, mode: Modes = Modes.SINGLE) -> 
 
 
 def main() -> None:
+    # The client's threads print, too, and in the middle of our lines.
+    answers, sys.stdout = sys.stdout, sys.stderr
     client = Rehastim2(port=sys.argv[1])
     first, second = channel(1, 12, 200), channel(3, 20, 300)
     # 15 mA and 240 us need escapes; 10 and 85 are escaped by this client alone.
@@ -31,10 +35,10 @@ def main() -> None:
         "stop": client.end_stimulation,
         "leave": client.disconnect,
     }
-    print("ready", flush=True)  # noqa: T201 - the answer
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
         words[line.strip()]()
-        print(line.strip(), flush=True)  # noqa: T201 - the answer
+        print(line.strip(), file=answers, flush=True)
     client.close_port()
 
 
