@@ -119,16 +119,17 @@ def drive(load: Load | None, ua: float, width_us: float, compliance_mv: float, c
 
 def _held(load: Load, ua: float, width_us: float, cap_v: float) -> Phase:
     """A phase in which the source holds its current, whatever voltage that takes."""
-    target = ua * 1e-6 * load.parallel_ohm
-    cap_end = target + (cap_v - target) * exp(-width_us * 1e-6 / (load.parallel_ohm * load.farad))
-    end_mv = (ua * 1e-6 * load.series_ohm + cap_end) * 1e3
+    series, parallel, farad = load
+    target = ua * 1e-6 * parallel
+    cap_end = target + (cap_v - target) * exp(-width_us * 1e-6 / (parallel * farad))
+    end_mv = (ua * 1e-6 * series + cap_end) * 1e3
     return Phase(ua, ua, ua * width_us / 1e3, end_mv, ua * ua * width_us, cap_end, clipped=False)
 
 
 def joined(phases: Sequence[Phase]) -> Phase:
     """Phases of one direction, one after the other, as one."""
-    if not phases:
-        return NOTHING
+    if len(phases) < 2:
+        return phases[0] if phases else NOTHING
     return phases[-1]._replace(
         peak_ua=max(phase.peak_ua for phase in phases),
         charge_nc=sum(phase.charge_nc for phase in phases),
@@ -222,10 +223,14 @@ class Body:
         Every pulse starts from a discharged skin: its time constant is 2 ms, and the shortest period of therapy 8 ms.
         """
         skin, load = self._meets(at_us, steps, compliance_mv)
-        phases = [(step.ua, phase) for step, _, phase in _through(load, steps, compliance_mv) if step.ua]
-        is_up = bool(phases) and phases[0][0] > 0
-        first = joined([phase for ua, phase in phases if (ua > 0) == is_up])
-        second = joined([phase for ua, phase in phases if (ua > 0) != is_up])
+        up: list[Phase] = []
+        down: list[Phase] = []
+        for (ua, _), _, phase in _through(load, steps, compliance_mv):
+            if ua:
+                (up if ua > 0 else down).append(phase)
+        first, second = joined(up), joined(down)
+        if down and next(ua for ua, _ in steps if ua) < 0:
+            first, second = second, first
         return Pulse(first, second, skin.contact_cm2)
 
     def samples(
@@ -244,7 +249,7 @@ class Body:
 
     def _meets(self, at_us: int, steps: Sequence[Step], compliance_mv: float) -> tuple[Skin, Load | None]:
         skin = self.at(at_us)
-        peak_ua = max((abs(step.ua) for step in steps), default=0.0)
+        peak_ua = max([abs(ua) for ua, _ in steps], default=0.0)
         return skin, skin.load(peak_ua, compliance_mv, at_us - self._worn_since_us)
 
 

@@ -47,7 +47,8 @@ class Train(NamedTuple):
     @property
     def steps(self) -> tuple[Step, ...]:
         """Both phases, and the gap between them."""
-        return Step(self.ua, self.width_us), Step(0, self.gap_us), Step(-self.ua, self.width_us)
+        first, second = Step(self.ua, self.width_us), Step(-self.ua, self.width_us)
+        return (first, Step(0, self.gap_us), second) if self.gap_us else (first, second)
 
 
 class Sensed(NamedTuple):
@@ -122,10 +123,12 @@ class Output(ABC):
         body = self._bodies[train.channel - 1]
         return body.samples(at_us, self._driven(train), self.compliance_mv, times_us)
 
-    def _driven(self, train: Pattern, over: float = 1.0) -> list[Step]:
+    def _driven(self, train: Pattern, over: float = 1.0) -> Sequence[Step]:
         """What the stage makes of a pulse: the DAC's current, and the second phase as far as it is given."""
         index = train.channel - 1
         gain, part = self.dac_gain[index].value * over, self.second_phase[index].value
+        if gain == 1.0 and part == 1.0:
+            return train.steps
         is_up = next((ua > 0 for ua, _ in train.steps if ua), True)
         return [Step(ua * gain, us if ua == 0 or (ua > 0) == is_up else us * part) for ua, us in train.steps]
 

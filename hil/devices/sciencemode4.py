@@ -127,7 +127,7 @@ class ScienceMode4Device:
 
     def badge(self) -> dict[str, str]:
         """Model, device id, state."""
-        state = Level(self.model.status).name if self.model.is_powered else "OFF"
+        state = self.model.state.name if self.model.is_powered else "OFF"
         return {"model": "P24", "serial": self.model.claims.value.device_id, "state": state}
 
     def inside(self, now_us: int) -> dict[str, Any]:

@@ -50,8 +50,8 @@ SUPPLY_BAND_MV = range(4_400, 5_501)
 PERIODS_US = range(250, 16_383_001)
 """0.5 to 16383 ms, or half of both in quarter milliseconds."""
 
-DUTY_GAP_US = 60
-"""What the duty check adds to each pulse: the C library of the maker."""
+PULSE_GAP_US = 60
+"""What a pulse takes beyond its points, by the duty check of the maker's C library."""
 
 COMPLIANCE_MV = {2: 30_000, 3: 60_000, 4: 90_000, 5: 120_000, 6: 150_000}
 STANDARD, OFF, FULL = 0, 1, 6
@@ -86,7 +86,9 @@ class Channel:
 
 
 def judged(pattern: Pattern, sensed: Sensed, from_ua: int) -> ChannelError:
-    """What the electrode check makes of a pulse, from the current at the end of its first phase."""
+    """What the device makes of a pulse: its period, and the current at the end of its first phase."""
+    if pattern.period_us and pattern.width_us + PULSE_GAP_US > pattern.period_us:
+        return ChannelError.PULSE_TIMEOUT
     flowing = [point.ua for point in pattern.points if point.ua]
     phase_ua = [abs(ua) for ua in flowing if (ua > 0) == (flowing[0] > 0)]
     if not phase_ua or max(phase_ua) < from_ua:
@@ -190,11 +192,14 @@ class Model:
         return [number for number, channel in enumerate(self.channels, 1) if channel.pattern]
 
     @property
+    def state(self) -> Level:
+        """The level as it is."""
+        return Level.RUNNING if self.active else self.level
+
+    @property
     def status(self) -> int:
         """The level as the status tells it."""
-        if self._is_starved:
-            return self._number("status_after_dead_man")
-        return Level.RUNNING if self.active else self.level
+        return self._number("status_after_dead_man") if self._is_starved else self.state
 
     def fed_ago_ms(self, now_us: int) -> int | None:
         """Since the last update or get-current-data; None when nothing waits for one."""
@@ -263,7 +268,7 @@ class Model:
             self._need_points(pattern.points)
             if pattern.period_us not in PERIODS_US:
                 raise Refused(Result.PARAMETER)
-        duty = sum(Fraction(pattern.width_us + DUTY_GAP_US, pattern.period_us) for pattern in asked.patterns)
+        duty = sum(Fraction(pattern.width_us + PULSE_GAP_US, pattern.period_us) for pattern in asked.patterns)
         if self.switches["duty_check"] and duty >= 1:
             raise Refused(Result.PARAMETER)
         told = {pattern.channel: pattern for pattern in asked.patterns}

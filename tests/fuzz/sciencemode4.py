@@ -1,14 +1,10 @@
 """Any bytes for the emulated P24: its receiver, and the whole device behind sound frames.
 
-    python -m tests.fuzz.sciencemode4 receiver|device [-max_total_time=SECONDS ...]
-
-needs `atheris`, which installs on Linux only and is no dependency of anything here; the tests run the same targets on
-bytes of Hypothesis.
+The tests run both on bytes of Hypothesis; `python -m tests.fuzz.run` runs them for longer.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 from hil.devices.sciencemode4_frames import LONGEST, SHORTEST, Damaged, Frame, Receiver, encode
@@ -64,17 +60,4 @@ def device(data: bytes) -> None:
     assert last_us < (fed_us or host.now_us) + DEAD_MAN_US
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"receiver": receiver, "device": device}
-
-
-def main(target: str, options: list[str]) -> None:
-    """Fuzz one target until something is found or the time is up."""
-    import atheris  # noqa: PLC0415 - only here, where it is asked for
-
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], *options], TARGETS[target])
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+TARGETS: dict[str, Callable[[bytes], None]] = {"sciencemode4-receiver": receiver, "sciencemode4-device": device}

@@ -316,6 +316,16 @@ def test_a_pattern_without_current_is_never_in_error():
     assert host.data() == (OK, [1], [0] * 8)
 
 
+@pytest.mark.parametrize(("code", "errors"), [(1, [2] + [0] * 7), (2, [0] * 8)])
+def test_a_period_that_cannot_be_kept_is_a_pulse_timeout(code: int, errors: list[int]):
+    """500 us of points and 60 beside them do not go into half a millisecond."""
+    host = Host4(duty_check=False)
+    fed_us = host.run(pattern(1, code=code))
+    host.wait(2_000)
+    assert host.data() == (OK, [] if errors[0] else [1], errors)
+    assert host.times(fed_us) == ([0] if errors[0] else [0, 1_000, 2_000])
+
+
 @pytest.mark.parametrize(("code", "result"), [(1, ELECTRODE), (2, PULSE_TIMEOUT), (3, LOW_CURRENT)])
 def test_an_error_that_nobody_can_see(code: int, result: int):
     host = Host4(data_result="error")

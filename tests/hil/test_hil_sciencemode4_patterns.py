@@ -321,6 +321,7 @@ def test_what_is_said_after_the_dead_man(switches: dict[str, Any], status: int, 
     host.run()
     host.wait(2_000_000)
     assert host.status() == (status, FULL)
+    assert host.bench.device.badge()["state"] == "MID"
     assert host.data() == (result, [], [0] * 8)
     # The first update says it is over; so does a stop.
     assert host.result(MID_UPDATE, update(pattern())) == OK
