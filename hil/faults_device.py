@@ -124,19 +124,6 @@ def module_error(bench: Bench) -> Iterator[None]:
 
 @fault(
     "device",
-    "H35",
-    "refuse the device (G23)",
-    needs="version",
-    version=Setting(int, 2, "what Init tells", 0, 255),
-)
-def wrong_version(bench: Bench, *, version: int) -> Iterator[None]:
-    """The device speaks another version of its protocol."""
-    with bench.knob("version").covered(version):
-        yield
-
-
-@fault(
-    "device",
     "H15",
     "STOP and lock the device: net charge (M16)",
     channel=CHANNEL,

@@ -12,6 +12,7 @@ from hil.devices.sciencemode2_list import ListStage
 from hil.devices.sciencemode2_model import MODES, SWITCHES, Model
 from hil.devices.sciencemode2_words import (
     CHANNELS,
+    VERSION,
     Command,
     Refused,
     Result,
@@ -38,13 +39,14 @@ class ScienceMode2Device:
         self.switches = model.switches
         self.twist = Knob(Twist())
         self.knobs: dict[str, Knob[Any]] = {
+            "claims": model.version,
             "dead_man": model.dead_man,
             "hung": model.hung,
             "module_failed": model.module_failed,
             "skin_check": model.skin_check,
             "stop_answer": model.stop_answer,
+            "supply_mv": model.supply_mv,
             "twist": self.twist,
-            "version": model.version,
         }
         self._serial = serial
         self.frames = self.errors = 0
@@ -75,25 +77,31 @@ class ScienceMode2Device:
         self.model.reset(now_us)
 
     def sense(self, now_us: int) -> None:
-        """Look at the stimulation module."""
+        """Look at the supply and at the stimulation module; half a frame does not outlive a loss of power."""
+        was = self.model.is_powered
         self.model.sense(now_us)
+        if was != self.model.is_powered:
+            self._deframer = Deframer()
 
     def place(self) -> Place:
         """Frames stand between delimiters."""
         return delimited()
 
-    def lie(self, *, model: str | None, emulator: bool) -> None:
-        """It tells no identity that could be another one."""
+    def lie(self, *, model: str | None, emulator: bool) -> int:
+        """Another version of the protocol: the device tells nothing else of itself."""
+        del model, emulator
+        return VERSION + 1
 
     def badge(self) -> dict[str, str]:
         """Model, serial number as the bench has it, mode. On its line the device tells neither model nor number."""
-        return {"model": "RehaStim2", "serial": self._serial, "state": self.model.mode.name}
+        state = self.model.mode.name if self.model.is_powered else "OFF"
+        return {"model": "RehaStim2", "serial": self._serial, "state": state}
 
     def inside(self, now_us: int) -> dict[str, Any]:
         """Mode, handshake, list, counters; and whether the output stage is live."""
         model = self.model
         return {
-            "state": model.mode.name,
+            "state": self.badge()["state"],
             "is_connected": model.is_connected,
             "channels": list(model.active),
             "picture": [{"channel": channel} | pulse._asdict() for channel, pulse in model.pulses.items()],
@@ -107,7 +115,7 @@ class ScienceMode2Device:
 
     def _answer(self, frame: Frame, now_us: int) -> bytes:
         model = self.model
-        if model.hung.value:
+        if model.hung.value or not model.is_powered:
             return b""
         if not frame.is_sound:
             self.errors += 1
@@ -165,8 +173,8 @@ def _signed(code: int) -> bytes:
 def _plan(asked: Asked) -> Build:
     if asked.channels != CHANNELS:
         raise BadSetting("channels", asked.channels, f"{CHANNELS}, as every RehaStim2 has")
-    if not asked.serial.isascii() or not asked.serial.isprintable():
-        raise BadSetting("serial", asked.serial, "printable ASCII characters")
+    if not 1 <= len(asked.serial) <= 16 or not asked.serial.isascii() or not asked.serial.isprintable():
+        raise BadSetting("serial", asked.serial, "1 to 16 printable ASCII characters")
     switches = {key: setting.default for key, setting in SWITCHES.items()} | dict(asked.switches)
 
     def build(bodies: Sequence[Body], scope: Scope, now_us: int) -> ScienceMode2Device:

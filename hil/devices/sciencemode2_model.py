@@ -34,6 +34,10 @@ WATCHDOG_US = 1_200_000
 GAP_US = 100
 """Between the phases of a pulse."""
 
+SUPPLY_MV = 12_000
+SUPPLY_BAND_MV = range(10_800, 13_201)
+"""Not documented: a brown-out is a loss of power. Engineering default."""
+
 TEST_UA, TEST_US = 1_000, 100
 """The skin check. The document gives no figure for the test pulse: engineering defaults."""
 
@@ -84,6 +88,8 @@ class Model:
         self.hung = Knob(False)
         self.stop_answer: Knob[StopAnswer] = Knob("obeyed")
         self.skin_check = Knob(True)
+        self.supply_mv = Knob(SUPPLY_MV)
+        self.is_powered = True
         self.version = Knob(VERSION)
         self.module_failed = Knob(False)
         self.said: list[Said] = []
@@ -103,7 +109,8 @@ class Model:
 
     def next_deadline_us(self) -> int | None:
         """When the device does something next by itself."""
-        times = (self._watchdog_us(), None if self.is_connected else self._init_us, self.stage.due_us())
+        init_us = self._init_us if self.is_powered and not self.is_connected else None
+        times = (self._watchdog_us(), init_us, self.stage.due_us())
         return min((at_us for at_us in times if at_us is not None), default=None)
 
     def advance(self, now_us: int) -> None:
@@ -111,7 +118,7 @@ class Model:
         while (at_us := self.next_deadline_us()) is not None and at_us <= now_us:
             if at_us == self._watchdog_us():
                 self._starve(at_us)
-            elif not self.is_connected and at_us == self._init_us:
+            elif self.is_powered and not self.is_connected and at_us == self._init_us:
                 self._init_number = self._number
                 self._say(Command.INIT, self.version.value)
                 self._init_us = at_us + INIT_EVERY_US
@@ -161,8 +168,11 @@ class Model:
         self.is_pressed = False
 
     def sense(self, now_us: int) -> None:
-        """Look at the stimulation module, if it is in use."""
-        if self.module_failed.value and self.mode is not Mode.START:
+        """Look at the supply and at the stimulation module; an error of the latter is told if it is in use."""
+        was, self.is_powered = self.is_powered, self.supply_mv.value in SUPPLY_BAND_MV
+        if was != self.is_powered:
+            self.reset(now_us)
+        elif self.module_failed.value and self.mode is not Mode.START:
             self._stop_for(Trouble.MODULE, now_us)
 
     def reset(self, now_us: int) -> None:

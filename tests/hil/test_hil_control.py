@@ -158,7 +158,7 @@ async def test_body(rig: Rig, control: Control):
 
 async def test_fault_list_is_the_table(control: Control):
     listed = await control.do("fault.list")
-    others = {"blind_skin_check", "module_error", "wrong_version", "wrong_answer", "channel_error"}
+    others = {"blind_skin_check", "module_error", "wrong_answer", "channel_error"}
     assert [row["fault"] for row in listed["faults"]] == [name for name in FAULTS if name not in others]
     peel = listed["faults"][0]
     assert (peel["layer"], peel["hazards"]) == ("body", ["H04", "H05"])

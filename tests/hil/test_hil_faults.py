@@ -31,7 +31,7 @@ from tests.hil.host import (
 
 pytestmark = pytest.mark.hazard("H35")
 
-OTHERS_ONLY = ["blind_skin_check", "module_error", "wrong_version", "wrong_answer", "channel_error"]
+OTHERS_ONLY = ["blind_skin_check", "module_error", "wrong_answer", "channel_error"]
 FITTING = [name for name in FAULTS if name not in OTHERS_ONLY]
 """What a native device can have."""
 

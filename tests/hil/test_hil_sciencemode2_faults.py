@@ -73,10 +73,10 @@ def works_normally(host: Host) -> None:
 
 
 def test_what_the_device_cannot_have():
-    assert set(FAULTS) - set(HAS) == {"wrong_echo", "supply", "wrong_id", "failed_self_test", "channel_error"}
+    assert set(FAULTS) - set(HAS) == {"wrong_echo", "failed_self_test", "channel_error"}
 
 
-@pytest.mark.parametrize("fault", ["wrong_echo", "supply", "wrong_id", "failed_self_test", "channel_error"])
+@pytest.mark.parametrize("fault", ["wrong_echo", "failed_self_test", "channel_error"])
 async def test_a_fault_that_cannot_be_is_refused_by_a_code(host: Host, fault: str):
     with pytest.raises(NotThisDevice, match=f"fault='{fault}': a sciencemode2 device has none; it has peel, "):
         host.bench.faults.inject(fault)
@@ -319,14 +319,31 @@ def test_blind_skin_check(host: Host):
     works_normally(host)
 
 
-def test_wrong_version():
+def test_wrong_id_is_another_version_of_the_protocol():
     host = Host(connect=False)
     host.wait(0)
-    with host.bench.faults.injected("wrong_version", version=240):
+    with host.bench.faults.injected("wrong_id"):
         host.wait(500_000)
-    assert host.said[-1][1].data == b"\xf0"
+    assert host.said[-1][1].data == b"\x02"
     host.wait(500_000)
     assert host.said[-1][1].data == b"\x01"
+
+
+@pytest.mark.hazard("H50")
+@pytest.mark.parametrize(("mv", "is_on"), [(10_799, False), (10_800, True), (13_200, True), (13_201, False)])
+def test_a_supply_out_of_its_band_is_a_loss_of_power(host: Host, mv: int, *, is_on: bool):
+    host.send(frame(9, GET_MODE)[:4])
+    with host.bench.faults.injected("supply", mv=mv):
+        host.wait(600_000)
+        assert host.bench.device.badge()["state"] == ("STARTED" if is_on else "OFF")
+        assert len(host.pulses()) == (33 if is_on else 3)
+        # Nothing is said, and nothing heard.
+        assert len(host.said) == 1
+        assert bool(host.send(b"\x0f" + frame(9, GET_MODE))) is is_on
+    host.wait(0)
+    if not is_on:
+        assert [(at_us - 5_000_000, heard.number) for at_us, heard in host.said] == [(0, 0), (645_000, 0)]
+    works_normally(host)
 
 
 # --- body -------------------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ async def test_a_switch_may_be_thrown_from_outside(start: Start, through: str):
     ("arguments", "text"),
     [
         (["--channels", "2"], "channels=2: expected 8, as every RehaStim2 has"),
-        (["--serial", "café"], "serial='café': expected printable ASCII characters"),
+        (["--serial", "café"], "serial='café': expected 1 to 16 printable ASCII characters"),
         (["--set", "before_init_ack=maybe"], "before_init_ack='maybe': expected one of ignored, answered"),
         (["--set", "before_init_ack"], "set='before_init_ack': expected KEY=VALUE"),
         (["--set", "volume=11"], "volume=11: expected a key out of before_init_ack, "),
