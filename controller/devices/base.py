@@ -9,7 +9,7 @@ from safety.times import Times
 from safety.waveform import Picture
 
 Order = Ask | Arm | Drive | Feed | Probe
-"""The effects that go to the device: one frame each, or a script of frames that acknowledgements carry on (ADR 0012)."""
+"""The effects that go to the device: one frame each, or a script that acknowledgements carry on (ADR 0012)."""
 
 OnEvent = Callable[[Event], None]
 
