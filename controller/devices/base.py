@@ -9,7 +9,7 @@ from safety.times import Times
 from safety.waveform import Picture
 
 Order = Ask | Arm | Drive | Feed | Probe
-"""The effects that go to the device as one frame each."""
+"""The effects that go to the device: one frame each, or a script that acknowledgements carry on (ADR 0012)."""
 
 OnEvent = Callable[[Event], None]
 
@@ -64,7 +64,10 @@ class Stimulator(Protocol):
         """Round a picture to the device's steps: current and width down, period up. Raises NotRepresentable."""
 
     def send(self, effect: Order) -> None:
-        """Write one frame, once; a lost line is told by DeviceDown. Raises NotRepresentable, DeviceError."""
+        """Write the first or only frame of it, once; a lost line is told by DeviceDown.
+
+        Nothing that energises was written when it raises. Raises NotRepresentable, DeviceError.
+        """
 
     def silence(self, *, cut: bool) -> None:
         """Stop the output before anything else is sent, at once; `cut` also opens the relay or drops the line."""

@@ -200,7 +200,10 @@ def read_answer(command: int, payload: bytes) -> Ack | Complaint:
         return Complaint(command, Result(result))
     if command not in ACKS:
         raise ValueError(f"the unknown command {command}")
-    kind = ACKS[command]
-    if len(payload) == 1 and payload != b"\0":
-        return Ack.from_payload(command, payload)
-    return kind.from_payload(command, payload)
+    try:
+        return ACKS[command].from_payload(command, payload)
+    except (ValueError, struct.error):
+        # Nowhere stands what follows the result of a failure: it may end there, or go on in any way.
+        if payload[:1] in {b"", b"\0"}:
+            raise
+        return Ack(command, Result(payload[0]))

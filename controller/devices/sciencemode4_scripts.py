@@ -122,11 +122,14 @@ class Desk:
             init = wire.LowInit(measure)
             accepted((yield init), init)
             pulsed = yield pulse
-            if pulsed.result is Result.ELECTRODE:
+            is_open = pulsed.result is Result.ELECTRODE
+            if not is_open:
+                accepted(pulsed, pulse)
+                found.append(sampled(pulsed, pulse.channel, measure, train.width_us))
+            # Left in between as well: the document does not say that a level may be initialised twice.
+            yield from self._stopping(wire.LowStop())
+            if is_open:
                 break
-            accepted(pulsed, pulse)
-            found.append(sampled(pulsed, pulse.channel, measure, train.width_us))
-        yield from self._stopping(wire.LowStop())
         if was_mid:
             yield from self._middle()
         return measured(grant, train, found)

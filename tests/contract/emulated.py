@@ -67,11 +67,11 @@ class Grants:
         return Grant(PERMIT, self.seq, self._made_ms)
 
 
-def emulate(driver: str, folder: Path) -> subprocess.Popen[bytes]:
-    """Start an emulated device, and wait until it is ready."""
+def emulate(driver: str, folder: Path, *options: str) -> subprocess.Popen[bytes]:
+    """Start an emulated device, with options of its own, and wait until it is ready."""
     command = [sys.executable, "-m", "hil.cli", "emulate", "--device", driver, "--until-eof"]
     paths = ["--link", str(folder / "line"), "--control", str(folder / "control")]
-    process = subprocess.Popen([*command, *paths], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen([*command, *paths, *options], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.startswith(b"ready "), line
@@ -93,9 +93,9 @@ class Emulated:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def serve(cls, case: Case, way: Way, folder: Path) -> AsyncIterator[Self]:
+    async def serve(cls, case: Case, way: Way, folder: Path, *options: str) -> AsyncIterator[Self]:
         """Start the device and open its line; the driver is not connected."""
-        here = cls(case, way, folder, emulate(case.driver, folder))
+        here = cls(case, way, folder, emulate(case.driver, folder, *options))
         try:
             if way.fault is not None:
                 await here.do("fault.inject", fault=way.fault, **way.settings)

@@ -85,6 +85,7 @@ async def test_a_test_pulse_is_given_twice_at_the_low_level_and_nothing_stays_on
         (STATUS, b""),
         (LOW_INIT, b"\x10"),
         (LOW_PULSE, pulse),
+        (LOW_STOP, b""),
         (LOW_INIT, b"\x20"),
         (LOW_PULSE, pulse),
         (LOW_STOP, b""),
@@ -98,8 +99,8 @@ async def test_between_trains_the_mid_level_is_left_and_taken_up_again(running: 
     running.clear()
     found = await running.does(Probe(running.grant(), PROBE))
     assert found == Probed(running.seq, 6, 1_500, open=False, short=False)
-    low = [LOW_INIT, LOW_PULSE, LOW_INIT, LOW_PULSE, LOW_STOP]
-    assert running.device.commands() == [STATUS, MID_STOP, *low, MID_INIT]
+    low = [LOW_INIT, LOW_PULSE, LOW_STOP]
+    assert running.device.commands() == [STATUS, MID_STOP, *low, *low, MID_INIT]
     running.clear()
     heard = await running.does(Drive(running.grant(), PICTURE))
     assert isinstance(heard, Heard)
@@ -186,12 +187,14 @@ async def test_a_test_pulse_ends_with_its_grant_and_the_low_level_is_left(bench:
     bench.device.says = dict.fromkeys((LOW_INIT, LOW_PULSE), late)
     grant = bench.grant()
     event = await bench.does(Probe(grant, PROBE))
-    frames = [LOW_INIT, LOW_PULSE, LOW_INIT, LOW_PULSE]
-    assert bench.device.commands() == [STATUS, *frames[:at], LOW_STOP]
+    # To leave the level needs no grant, and what was about to be entered is left once more than it must be.
+    frames = [[LOW_INIT], [LOW_INIT, LOW_PULSE, LOW_STOP], [LOW_INIT, LOW_PULSE, LOW_STOP, LOW_INIT]]
+    frames.append([*frames[2], LOW_PULSE])
+    assert bench.device.commands() == [STATUS, *frames[at - 1], LOW_STOP]
     if at < 4:
         assert (garbled(event).flaw, garbled(event).grant) == (Flaw.TIMEOUT, grant.seq)
     else:
-        # The last pulse is measured, and to leave the level needs no grant.
+        # The last pulse is measured.
         assert isinstance(event, Probed)
 
 
