@@ -32,6 +32,8 @@ from tests.proof.stage import Stage
 
 FAR_MS: Final = 1_002
 """Ages of words and flaws beyond this are alike: one second is the longest that a rule asks for."""
+LATE_MS: Final = 252
+"""Ages of the last tick beyond this are alike: a loop later than that is stopped (M25)."""
 SENT_MS: Final = 502
 """Ages of frames beyond this are alike: the answer to an arming may take half a second."""
 UNSEEN_MS: Final = 602
@@ -60,10 +62,10 @@ def key(stage: Stage, keep: Keep) -> tuple[object, ...]:
         station.waiting and expected(station, station.waiting, ghost.asked[0], now_ms),
         station.stopping and (cut(now_ms - station.stopping.since_ms, SENT_MS), *station.stopping[1:5]),
         tuple(sorted((latch.scope, latch.rule, latch.clear) for latch in station.latches)),
-        tuple(sorted((hold.reason.rule, hold.reason.channel, cut(now_ms - hold.last_ms, 2_001)) for hold in station.holds)),
+        tuple(sorted((*hold.reason[:1], hold.reason.channel, cut(now_ms - hold.last_ms, 2_001)) for hold in station.holds)),
         tuple(cut(now_ms - at, FAR_MS) for at in beat.flaws[-2:] if now_ms - at < FAR_MS),
         (beat.picture, bool(beat.unanswered), cut(beat.held_ms, SENT_MS)),
-        tuple(cut(now_ms - at, far) for at, far in ((beat.tick_ms, 252), (beat.heard_ms, FAR_MS), (beat.sent_ms, SENT_MS))),
+        (cut(now_ms - beat.tick_ms, LATE_MS), cut(now_ms - beat.heard_ms, FAR_MS), cut(now_ms - beat.sent_ms, SENT_MS)),
         station.health,
         alive(stage, line),
         (ghost.frame[0] == beat.unanswered, bool(ghost.frame[0])),
@@ -110,6 +112,7 @@ def played(
     course, shape, limits, now_ms = session.course, session.rx.programme, session.limits, stage.now.mono_ms
     wall_ms = shape.therapy_ms * 3 // 2
     permit, papers = session.permit, session.papers
+    rise_ms = 1_000 * limits.rise_ua // limits.rise_ua_per_s + 1
     ages = (
         cut(now_ms - course.armed_ms, limits.arm_to_start_ms + 1)
         if course.armed_ms and keep.clocks
@@ -127,7 +130,7 @@ def played(
         session.rx.ref, session.rx.sensation, course.played_ms, ages, readings, len(course.pauses),
         permit and (permit.id in durable, now_ms > permit.ends_mono_ms),
         (papers.stop_tried, papers.attestation and papers.attestation.answers),
-        tuple((s.setpoint_ua, cut(now_ms - s.raised_ms, 1_001), s.check_ohm) for s in session.settings),
+        tuple((s.setpoint_ua, cut(now_ms - s.raised_ms, rise_ms), s.check_ohm) for s in session.settings),
         tuple(flowing(channel, shape, now_ms, keep) for channel in session.channels),
         (course.base_nc, course.seen_nc) if keep.dose else (),
         cared(session, now_ms, keep),

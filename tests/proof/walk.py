@@ -169,11 +169,18 @@ class Walk:
         asked = isinstance(what.event, Asked) and before.station.phase is self.slice.asked_in
         if expected is not None and asked and next(iter(judged.spoke), "") != expected:
             faults.append(f"{name}: {expected or 'nothing'} must bind, and {list(judged.spoke)} speak")
-        standing = {latch.rule for latch in before.station.latches}
+        latched = {latch.rule for latch in before.station.latches}
+        held = {hold.reason.rule for hold in before.station.holds}
         for edge in self.slice.edges:
             figure = edge.figure(before, what, done.station) if edge.after else edge.figure(before, what)
-            if figure is not None and figure - edge.mark in (0, 1) and edge.rule not in standing:
-                self.sides[edge.name].add((figure - edge.mark, judged.spoke.get(edge.rule, 0) >= edge.least))
+            speaks = judged.spoke.get(edge.rule, 0) >= edge.least
+            past = figure is not None and figure - edge.mark == 1
+            # What is latched already is not said again, and what is held lets go at another mark.
+            standing = (past and edge.rule in latched and not speaks) or (
+                edge.rule in held and edge.least <= Severity.HOLD
+            )
+            if figure is not None and figure - edge.mark in (0, 1) and not standing:
+                self.sides[edge.name].add((figure - edge.mark, speaks))
         if faults:
             self.faults.append((tuple(faults), (*self.way(here), name)))
         return stage, done

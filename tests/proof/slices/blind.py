@@ -40,7 +40,7 @@ RESTING: Final = Programme(
     modality=Modality.TENS, ramp_up_ms=500, on_ms=500, ramp_down_ms=0, off_ms=1_000, therapy_ms=4_000
 )
 LASTING: Final = Programme(
-    modality=Modality.TENS, ramp_up_ms=500, on_ms=58_000, ramp_down_ms=0, off_ms=10_000, therapy_ms=68_500
+    modality=Modality.TENS, ramp_up_ms=500, on_ms=59_300, ramp_down_ms=0, off_ms=10_000, therapy_ms=69_800
 )
 
 

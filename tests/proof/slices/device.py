@@ -116,7 +116,8 @@ def sample_of(name: str, sign: int = 1, *, twice: int | None = None) -> Callable
         odd = {number: counts for number, *counts in stage.ghost.odd}.get(1, [0, 0])
         if found is None or not found[0].fresh or (twice is not None and odd[twice] != 1):
             return None
-        value = getattr(found[0], name)
+        stands = found[1].train is not None and found[1].train.ua == 20_000
+        value = getattr(found[0], name) if stands or name != "measured_ua" else None
         return sign * value if value is not None else None
 
     return read
@@ -160,14 +161,14 @@ def fresh(**sample: object) -> Move:
     return m.word(sample={"fresh": True, **sample})
 
 
+FEELING: Final = replace(CAPS, temperature=True)
 BOUNDS: Final = Slice(
     "device bounds",
     """Each bound of what a device may say, on it and one unit past it: up to three happenings in a row, from a plateau,
-    and from a pause: its supply, its clock, its button, its echo, its current, shorts and opens, clipping, warmth, and
+    from a pause, and from a ramp: its supply, its clock, its button, its echo, its current, shorts and opens, clipping, warmth, and
     flaws. A device that feels the skin's temperature.""",
     lambda: (
-        (plays := playing(7, caps=replace(CAPS, temperature=True))),
-        walked_up(plays, m.PAUSE),
+        playing(7, caps=FEELING), walked_up(playing(7, caps=FEELING), m.PAUSE), playing(2, caps=FEELING),
     ),
     {
         "tick": m.tick(100), "answer": m.word(),
@@ -181,7 +182,7 @@ BOUNDS: Final = Slice(
         "damaged": m.garbled(Flaw.DAMAGED, mine=False), "damaged later": m.garbled(Flaw.DAMAGED, mine=False, ms=100),
     },
     prompt=False, depth=3,
-    scope=lambda stage: stage.station.phase in (Phase.RUNNING, Phase.PAUSED) and few(0)(stage),
+    scope=lambda stage: stage.station.phase in (Phase.RUNNING, Phase.PAUSED) and few(1)(stage),
     edges=(
         Edge("supply low", "M28", -10_800, word_of(lambda _, event: -event.status.supply_mv), PAUSE),
         Edge("supply gone", "M28", -9_720, word_of(lambda _, event: -event.status.supply_mv), STOP),

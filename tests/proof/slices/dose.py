@@ -54,8 +54,11 @@ def after_tick(stage: Stage, what: Happening) -> tuple[Channel, int] | None:
 def held_long(stage: Stage, what: Happening) -> int | None:
     """Give how long a plateau has lasted, beyond the planned one and the time that its ramp is within a device step."""
     found = after_tick(stage, what)
-    stands = found is not None and found[0].train is not None and found[0].train.ua >= 20_000
-    return found[0].plateau_ms + found[1] - 600 - 3 if found and stands and found[0].pull_ms <= 1_000 else None
+    if found is None or stage.session is None or found[0].train is None or found[0].pull_ms + found[1] > 1_300:
+        return None
+    setpoint_ua = stage.session.settings[0].setpoint_ua
+    near_ms = -(-500 * 100 // setpoint_ua)
+    return found[0].plateau_ms + found[1] - 600 - near_ms if found[0].train.ua == setpoint_ua else None
 
 
 def pulled_long(stage: Stage, what: Happening) -> int | None:
@@ -77,12 +80,15 @@ RHYTHM: Final = Slice(
     "rhythm",
     """A muscle's rhythm, kept and broken: two contractions, at every tick of which the picture may also be held at the
     set-point, held at half of it, or come back before the rest is over; a pause by whoever asks, and its end. NMES,
-    0.5 s of ramp, 0.6 s of plateau, 1.8 s of rest; ticks of 100 ms and what comes between two of them; an honest
+    0.5 s of ramp, 0.6 s of plateau, 1.8 s of rest, at 20 mA, and lowered to 5 mA on the ramp; ticks of 100 ms and what comes between two of them; an honest
     device. What the muscle is like is not kept. Not beyond one latch, and one pause.""",
-    lambda: (walked_up(idle(rx(plan(ua=20_000, max_ua=21_000), programme=TRAINING), policy=QUICK_RAMP), *GO),),
+    lambda: (
+        (trains := walked_up(idle(rx(plan(ua=20_000, max_ua=21_000), programme=TRAINING), policy=QUICK_RAMP), *GO)),
+        walked_up(trains, *[m.tick(100)] * 2, m.adjust(-15_000)),
+    ),
     {
         "tick": m.tick(100), "held": m.twisted(100, m.TWISTS["full"]), "half": m.twisted(100, m.TWISTS["half"]),
-        **{f"held for {ms}": m.twisted(ms, m.TWISTS["full"]) for ms in (3, 4, 99)},
+        **{f"held for {ms}": m.twisted(ms, m.TWISTS["full"]) for ms in (1, 10, 11, 99)},
         **{f"half for {ms}": m.twisted(ms, m.TWISTS["half"]) for ms in (1, 99)},
         "renew": m.RENEW,
     },
@@ -102,7 +108,8 @@ RHYTHM: Final = Slice(
 def tired(hold_ppm: int, pause_ppm: int) -> Stage:
     """Start a session whose marks of fatigue are drawn close."""
     policy = QUICK_RAMP | {"mu_hold_ppm": hold_ppm, "mu_pause_ppm": pause_ppm}
-    return walked_up(idle(rx(plan(ua=20_000, max_ua=21_000), programme=TRAINING), policy=policy), *GO)
+    what = rx(plan(ua=20_000, max_ua=21_000), programme=TRAINING, id=f"marks {hold_ppm} {pause_ppm}")
+    return walked_up(idle(what, policy=policy), *GO)
 
 
 def mu_at(ticks: int) -> int:
@@ -114,7 +121,7 @@ def mu_at(ticks: int) -> int:
 def marks() -> tuple[Stage, ...]:
     """Start with each mark at what the muscle will have come to in the sixth and the ninth tick, and a unit above."""
     low, high = mu_at(9), mu_at(6)
-    return tuple(tired(high + more, low + less) for more in (0, 1) for less in (0, 1))
+    return tired(high, low), tired(high + 1, low + 1)
 
 
 def short_of(name: str, *, fresh: bool) -> Callable[[Stage, Happening, Station], int | None]:
@@ -147,9 +154,9 @@ def rest(ms: int) -> Move:
     return move
 
 
-GO_ON: Final[dict[str, Move]] = {
-    "tick": m.tick(100), "renew": m.RENEW, "claim": m.CLAIM, "clear": m.clear("physio"), "check": m.CHECK,
-    "resume": m.RESUME,
+GO_ON: Final[dict[str, Move | tuple[Move, ...]]] = {
+    "tick": (m.tick(100), m.RENEW), "rest": (rest(240_000), m.CLAIM), "clear": m.clear("physio"),
+    "check": (m.CHECK, m.committed()), "resume": m.RESUME,
 }  # fmt: skip
 
 FATIGUE: Final = Slice(
@@ -158,7 +165,7 @@ FATIGUE: Final = Slice(
     rest of four minutes, or a millisecond less, and its end. NMES, ticks of 100 ms, an honest device. Not beyond one
     latch.""",
     marks,
-    {**GO_ON, "rest": rest(240_000), "rest too short": rest(239_999)},
+    {**GO_ON, "rest too short": (rest(239_999), m.CLAIM)},
     Keep(dose=True),
     scope=few(1),
     edges=(
@@ -193,7 +200,8 @@ def begun(index: int) -> Callable[[Stage, Happening], int | None]:
 
 def contracting(**policy: int) -> Stage:
     """Start a session of three contractions under this policy."""
-    return walked_up(idle(rx(plan(ua=20_000, max_ua=21_000), programme=SETS), policy=QUICK_RAMP | policy), *GO)
+    what = rx(plan(ua=20_000, max_ua=21_000), programme=SETS, id=f"most {policy}")
+    return walked_up(idle(what, policy=QUICK_RAMP | policy), *GO)
 
 
 CONTRACTIONS: Final = Slice(
@@ -204,7 +212,7 @@ CONTRACTIONS: Final = Slice(
         contracting(pulls_set=1), contracting(pulls_set=2), contracting(pulls_session=2),
         contracting(pulls_session=1),
     ),
-    {**GO_ON, "rest": rest(240_000)},
+    GO_ON,
     scope=few(1),
     edges=(
         Edge("contractions of a set", "M35", 0, begun(0), PAUSE),

@@ -203,61 +203,62 @@ DEVICES: Final = Slice(
 # What is armed
 
 
-class Trial(NamedTuple):
-    """A bound that is judged as a session is armed: a stage on it, and one past it."""
+class Arming(NamedTuple):
+    """A bound that is judged as a session is armed: what lies on it and a unit past it, and the device of each."""
 
     name: str
     rule: str
-    within: Callable[[], Stage]
-    past: Callable[[], Stage]
+    within: Prescription
+    past: Prescription
+    caps: Capabilities = CAPS
+    past_caps: Capabilities = CAPS
+
+    def stages(self) -> tuple[Stage, Stage]:
+        """Prepare both, the stop tried and the skin measured at 1,500 ohm."""
+        within, past = named(self.name, self.within), named(f"{self.name} past", self.past)
+        return (
+            walked_up(idle(within, policy=QUICK_RAMP, caps=self.caps), *READY),
+            walked_up(idle(past, policy=QUICK_RAMP, caps=self.past_caps), *READY),
+        )
 
 
-def ready(name: str, what: Prescription, caps: Capabilities = CAPS) -> Callable[[], Stage]:
-    """Make a session that is prepared, its stop tried and its skin measured."""
-    return lambda: walked_up(idle(named(name, what), policy=QUICK_RAMP, caps=caps), *READY)
+def reduced(**changes: object) -> Prescription:
+    """Prescribe for skin that feels less, with thresholds that were found otherwise where they say so."""
+    return rx(replace(plan(), calibration=found(**changes)), sensation=Sensation.S1)
 
 
-def reduced(calibration: Calibration | None, **changes: object) -> Prescription:
-    """Prescribe for skin that feels less, with these thresholds, found with other pads where they say so."""
-    return rx(replace(plan(**changes), calibration=calibration), sensation=Sensation.S1)
-
-
-ARMED: Final = (
-    Trial("uncalibrated", "G08", ready("uncalibrated", rx(one(ua=60_000, calibration=None))),
-          ready("uncalibrated past", rx(one(ua=60_001, calibration=None)))),
-    Trial("age of thresholds", "G19", ready("age", reduced(found(at_wall_ms=WALL_MS - 7 * DAY_MS))),
-          ready("age past", reduced(found(at_wall_ms=WALL_MS - 7 * DAY_MS - 1)))),
-    Trial("thresholds of the future", "G19", ready("future", reduced(found(at_wall_ms=WALL_MS + 2_000))),
-          ready("future past", reduced(found(at_wall_ms=WALL_MS + 2_001)))),
-    Trial("area of thresholds", "G19", ready("area", reduced(found())), ready("area past", reduced(found(area_mm2=2_499)))),
-    Trial("width of thresholds", "G19", ready("width", reduced(found())), ready("width past", reduced(found(width_us=301)))),
-    Trial("pair of thresholds", "G19", ready("pair", reduced(found())), ready("pair past", reduced(found(pair="b")))),
-    Trial("headroom", "G21", ready("headroom", short(), replace(CAPS, compliance_mv=37_500)),
-          ready("headroom past", short(), replace(CAPS, compliance_mv=37_499))),
+ARMINGS: Final = (
+    Arming("uncalibrated", "G08", rx(one(ua=60_000, calibration=None)), rx(one(ua=60_001, calibration=None))),
+    Arming("age of thresholds", "G19", reduced(at_wall_ms=WALL_MS - 7 * DAY_MS),
+           reduced(at_wall_ms=WALL_MS - 7 * DAY_MS - 1)),
+    Arming("thresholds of the future", "G19", reduced(at_wall_ms=WALL_MS + 2_000), reduced(at_wall_ms=WALL_MS + 2_001)),
+    Arming("area of thresholds", "G19", reduced(), reduced(area_mm2=2_499)),
+    Arming("width of thresholds", "G19", reduced(), reduced(width_us=301)),
+    Arming("pair of thresholds", "G19", reduced(), reduced(pair="b")),
+    Arming("headroom", "G21", short(), short(), replace(CAPS, compliance_mv=37_500), replace(CAPS, compliance_mv=37_499)),
 )  # fmt: skip
 
 
 def armed_at(name: str) -> Callable[[Stage, Happening], int | None]:
     """Make a figure: 0 for a session on a bound, 1 for the one past it, as it is armed."""
-    first = name.split(maxsplit=1)[0]
 
     def figure(stage: Stage, what: Happening) -> int | None:
         if not asks(stage, what, Verb.ARM, Phase.PREPARED) or stage.session is None:
             return None
-        return {first: 0, f"{first} past": 1}.get(stage.session.rx.id)
+        return {name: 0, f"{name} past": 1}.get(stage.session.rx.id)
 
     return figure
 
 
-ARMING: Final = Slice(
+ARMED: Final = Slice(
     "arming",
     """Every session on a bound that is judged as it is armed, and one unit past it: thresholds that were found too long
     ago, with other pads or another width, or none; a voltage with and without room to spare. Prepared, the stop tried,
     the skin measured at 1,500 ohm.""",
-    lambda: tuple(make() for trial in ARMED for make in (trial.within, trial.past)),
+    lambda: tuple(stage for each in ARMINGS for stage in each.stages()),
     {"arm": m.ARM},
     scope=lambda stage: stage.station.phase is Phase.PREPARED and stage.station.waiting is None,
-    edges=tuple(Edge(trial.name, trial.rule, 0, armed_at(trial.name)) for trial in ARMED),
+    edges=tuple(Edge(each.name, each.rule, 0, armed_at(each.name)) for each in ARMINGS),
 )
 
-SLICES: Final = (GATE, DEVICES, ARMING)
+SLICES: Final = (GATE, DEVICES, ARMED)

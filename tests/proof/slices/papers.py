@@ -240,11 +240,18 @@ def score(stage: Stage, what: Happening) -> int | None:
     return wish.score if isinstance(wish, Rate) and stage.station.phase is Phase.RUNNING else None
 
 
-CARE_TICKS: Final = {
-    "tick": m.tick(100), "tick 1": m.tick(1), "renew": m.RENEW, "present": m.wish(Present()),
-    "skin well": m.wish(SkinCheck(True)), "skin bad": m.wish(SkinCheck(False)),
-    **{f"pain {n}": m.wish(Rate(Rated.PAIN, n)) for n in (6, 7, 10, 11)}, "effort": m.wish(Rate(Rated.EFFORT, 3)),
-    "report": m.wish(Report(Adverse.PAIN)), "pause": m.PAUSE, "resume": m.RESUME, "clear": m.clear("physio"),
+def where(numb: bool, move: Move) -> Move:
+    """Let this happen only where the skin does not feel well, or does."""
+    return lambda stage: (
+        move(stage) if stage.session and (stage.session.rx.sensation is not Sensation.S0) is numb else None
+    )
+
+
+CARING: Final[dict[str, Move]] = {
+    "tick": m.tick(100), "tick 1": m.tick(1), "renew": m.RENEW, "present": where(True, m.wish(Present())),
+    "skin well": where(True, m.wish(SkinCheck(True))), "skin bad": m.wish(SkinCheck(False)),
+    "effort": where(False, m.wish(Rate(Rated.EFFORT, 3))), "pause": m.PAUSE,
+    **{f"pain {n}": m.wish(Rate(Rated.PAIN, n)) for n in (6, 7, 10, 11)}, "report": m.wish(Report(Adverse.PAIN)),
 }  # fmt: skip
 NUMB: Final = replace(SHORT, on_ms=1_500, therapy_ms=1_500)
 CONTRACTION: Final = Programme(
@@ -257,14 +264,14 @@ CARE: Final = Slice(
     """Somebody is with the patient, or not: presence, the skin, effort and pain are told in time, late, or never, and
     harm is reported. Skin that feels less, 1.5 s of TENS: presence every 0.4 s, a look every 0.6 s; a muscle, one
     contraction: a rating every 0.3 s, or 0.5 s. Ticks of 100 ms and a millisecond after each; an honest device; the
-    times of care are kept. While it runs, or is paused once. Not beyond one latch.""",
+    times of care are kept. While it runs.""",
     lambda: (
         walked_up(idle(short(NUMB, sensation=Sensation.S1), policy=SOON), *GO),
         walked_up(idle(rx(plan(ua=20_000, max_ua=21_000), programme=CONTRACTION), policy=SOON), *GO),
     ),
-    CARE_TICKS,
+    CARING,
     Keep(care=True),
-    scope=both(few(1), on_the_beat, only(Phase.RUNNING, Phase.PAUSED)),
+    scope=both(on_the_beat, only(Phase.RUNNING)),
     edges=(
         Edge("presence", "M06", 400, of_class(False, since("present_ms")), PAUSE),
         Edge("a look at the skin", "M37", 600, of_class(False, since("skin_ms")), PAUSE),

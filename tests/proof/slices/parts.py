@@ -102,12 +102,13 @@ def running(stage: Stage, what: Happening) -> bool:
 
 
 def asks(stage: Stage, what: Happening, verb: Verb, phase: Phase) -> bool:
-    """Tell whether this is a wish, in this phase, with none on its way and no stop."""
+    """Tell whether this is a wish of whoever holds the device, in this phase, with none on its way and no stop."""
     station = stage.station
-    return (
-        isinstance(what.event, Asked) and what.event.command.verb is verb and station.phase is phase
-        and station.waiting is None and station.stopping is None
-    )  # fmt: skip
+    if not isinstance(what.event, Asked) or station.holder is None or station.stopping is not None:
+        return False
+    command, held = what.event.command, at(stage, what) <= station.holder.expires_ms
+    mine = held and command.principal == station.holder.principal
+    return mine and command.verb is verb and station.phase is phase and station.waiting is None
 
 
 def at(stage: Stage, what: Happening) -> int:

@@ -212,12 +212,11 @@ TWINS: Final = Slice(
 )  # fmt: skip
 
 
-def mean(stage: Stage, what: Happening, after: Station) -> int | None:
-    """Give the mean imbalance of the second that has just ended."""
-    if not isinstance(what.event, Heard) or stage.session is None or after.session is None:
-        return None
-    before, now = (session.channels[0].contact.balance for session in (stage.session, after.session))
-    return now[3] if now[0] != before[0] and before[2] else None
+def mean(stage: Stage, what: Happening) -> int | None:
+    """Give the mean imbalance, rounded up, of the second that this word ends."""
+    found = last_sample(stage, what)
+    since_ms, total_ppm, count, _ = found[1].contact.balance if found else (0, 0, 0, 0)
+    return -(-total_ppm // count) if count and at(stage, what) - since_ms >= 1_000 else None
 
 
 BALANCE: Final = Slice(
@@ -229,7 +228,7 @@ BALANCE: Final = Slice(
         f"differs by {ppm}": (m.tick(100), felt(1_500, imbalance_ppm=ppm), m.RENEW) for ppm in (20_000, 20_001)
     },
     Keep(skin=True), prompt=False, depth=22, scope=only(Phase.RUNNING),
-    edges=(Edge("phases that differ", "M16", 20_000, mean, LOCK, after=True),),
+    edges=(Edge("phases that differ", "M16", 20_000, mean, LOCK),),
     quick=False,
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Time: the loop, the device's silence, the claim, all that waits, a stop that is not confirmed, clocks and the disk."""
+"""Time: the loop, silence, the claim, all that waits, a stop that is not confirmed, the clocks and the disk."""
 
 from __future__ import annotations
 
@@ -109,8 +109,9 @@ def measured(stage: Stage, what: Happening) -> int | None:
 def unarmed(stage: Stage, what: Happening) -> int | None:
     """Give for how long a device has not answered an arming, at a tick."""
     waiting = stage.station.waiting
-    right = waiting is not None and waiting.purpose is Purpose.ARMED and not waiting.entry
-    return at(stage, what) - waiting.since_ms if right and waiting and isinstance(what.event, Tick) else None
+    spoken = isinstance(what.event, Tick) and at(stage, what) - stage.station.beat.heard_ms <= 300
+    right = waiting is not None and waiting.purpose is Purpose.ARMED and not waiting.entry and spoken
+    return at(stage, what) - waiting.since_ms if right and waiting else None
 
 
 def kept(stage: Stage, count: int) -> Stage:
@@ -124,11 +125,11 @@ LOOP: Final = Slice(
     "loop",
     """The loop itself and the device's silence, to the millisecond: up to four happenings in a row, in every order:
     ticks on time and late, answered or not, a pause; from a plateau of a second, from one that ran unanswered for 0.2 s,
-    from one whose claim ends in 0.1 s, and from an unanswered pause.""",
+    from one whose claim ends in 0.1 s, and from a pause that has been silent for 0.6 s.""",
     lambda: (
         playing(6), then(playing(6), *[m.tick(100)] * 2),
-        walked_up(kept(walked_up(idle(short(), policy=QUICK_RAMP), *READY, m.ARM), 43), m.START, *[m.tick(100)] * 6),
-        then(playing(6), m.PAUSE, *[m.tick(100)] * 2),
+        walked_up(idle(short(), policy=QUICK_RAMP), *READY, m.ARM, *[m.tick(100)] * 43, m.START, *[m.tick(100)] * 6),
+        then(walked_up(playing(6), m.PAUSE), *[m.tick(100)] * 6),
     ),
     {**{f"tick {ms}": m.tick(ms) for ms in (100, 101, 200, 201, 250, 251)}, "answer": m.word(), "pause": m.PAUSE},
     Keep(clocks=True),
@@ -156,10 +157,14 @@ WAITS: Final = Slice(
         kept(walked_up(idle(short(), policy=QUICK_RAMP), *READY, m.ARM), 598),
         kept(walked_up(idle(short(), policy=QUICK_RAMP), *READY), 1_198),
         then(walked_up(idle(short(), policy=QUICK_RAMP), *READY), *[m.tick(100)] * 3),
-        then(walked_up(idle(short(), policy=QUICK_RAMP), *READY), m.ARM, m.committed(), *[m.tick(100)] * 3),
+        then(
+            walked_up(idle(short(), policy=QUICK_RAMP), *READY), m.ARM, m.committed(),
+            *[m.tick(100), m.word(stale=True)] * 3,
+        ),
     ),
     {
         "tick 100": m.tick(100), "tick 101": m.tick(101), "answer": m.word(), "arm": m.ARM, "committed": m.committed(),
+        "unasked": m.word(stale=True),
         "start": m.wish(Start()), "start 100": m.wish(Start(), ms=100), "start 101": m.wish(Start(), ms=101),
         **{
             f"start {age_ms}": m.wish(
@@ -190,16 +195,18 @@ WAITS: Final = Slice(
 STOPPING: Final = Slice(
     "stopping",
     """A stop, or a pause, that the device confirms at once, late, or never: said again, cut, and somebody is called;
-    then cleared by whoever may; and a pause that lasts until the session's time on the wall is over. From a ramp of a
-    second's therapy, ticks of 100 ms and what comes between two of them. Not beyond two latches.""",
-    lambda: (playing(3),),
+    then cleared by whoever may; and a pause that lasts until the session's time on the wall is over. Up to seven
+    happenings in a row from a pause and from a stop that were just sent, and from a pause that was confirmed a second
+    ago; ticks of 100 ms and what comes between two of them. Not beyond two latches.""",
+    lambda: (
+        then(playing(3), m.PAUSE), then(playing(3), m.STOP), walked_up(playing(3), m.PAUSE, *[m.tick(100)] * 10),
+    ),
     {
-        "tick": m.tick(100), "tick 99": m.tick(99), "tick 101": m.tick(101), "stop": m.STOP, "pause": m.PAUSE,
+        "tick": m.tick(100), "tick 99": m.tick(99), "tick 101": m.tick(101), "stop": m.STOP,
         "answer": m.word(), "maintain": m.clear("biomed"), "clear": m.clear("prescriber"),
         "not yet": m.word(state=DeviceState.RUNNING),
     },
-    prompt=False,
-    scope=both(few(2), on_the_beat),
+    prompt=False, depth=7, scope=both(few(2), on_the_beat),
     edges=(
         Edge("a stop is not confirmed", "M29", 499, unconfirmed),
         Edge("a pause on the wall", "M21", 1_500, on_the_wall),

@@ -94,11 +94,11 @@ BUTTON: Final = Slice(
     lambda: (calibrating(),),
     {
         "press": pushed(1_000, 1_500), "too far": pushed(1_001, 1_500), "hold": m.press(0),
-        "less": m.press(-1_500), "ticks": (*HALF, m.RENEW), "end": m.CAL_END, "patient": m.PRESS,
+        "less": m.press(-1_000), "ticks": (*HALF, m.RENEW), "end": m.CAL_END, "patient": m.PRESS,
         "hold soon": (*HALF[1:], m.press(0, ms=99)), "press soon": (*HALF[1:], pushed(1_000, 1_500, ms=99)),
         "hold old": m.press(0, issued_wall_ms=lambda now: now - 999),
         "hold too old": m.press(0, issued_wall_ms=lambda now: now - 1_000),
-        "over": m.twisted(100, m.TWISTS["above"]), "sensory": m.mark(Threshold.SENSORY),
+        "over": m.twisted(100, m.TWISTS["above"]),
     },
     scope=both(only(Phase.CALIBRATING), on_the_half, few(0)),
     edges=(
