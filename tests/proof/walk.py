@@ -1,46 +1,25 @@
 """The exhaustive walk of `step`: every event of an alphabet in every stage that it can lead to, until none is new.
 
-    python -m tests.proof.walk [--quick] [SLICE ...]
-
 The shipped `step` itself is walked, breadth first, and complete: there is no second model that could drift. One
-quotient with everything in it would explode, so there are several (slices.py), each with an alphabet, a start and a
-key of its own (quotient.py), and each is walked until its frontier is empty. Every transition is judged by the
-independent oracle. A walk that reaches nothing proves nothing, so it asserts what it has reached: every phase, every
-rule as the one that binds, and both sides of every edge; and that current flowed.
+quotient with everything in it would explode, so there are many (slices/), each with an alphabet, a start and a key of
+its own (quotient.py), and each is walked until its frontier is empty. Every transition is judged by the independent
+oracle. What all of them together must have reached stands in walks.py.
 """
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from safety.effects import Tell
 from safety.machine import Step
 from safety.messages import Asked
-from safety.rules.registry import RULES
 from safety.state import Phase
 from safety.verdict import Severity
 from tests.proof.quotient import Keep, key
 from tests.proof.stage import Happening, Move, Stage, next_answer
-
-ELSEWHERE: Final = {
-    **dict.fromkeys(
-        ("G26", "L01", "L02", "L03", "L04", "L05", "L06", "L07", "L08", "L09", "L10", "L11", "L12", "L13"),
-        "judged by `admit` over a patient's history, which no step sees",
-    ),
-    **dict.fromkeys(
-        ("X1", "X2", "X3", "X4", "X5", "X7", "X8", "X9", "X10", "X11", "X12"),
-        "a property of the whole: it has no finding of its own",
-    ),
-}
-"""Rules that no step can report, and why."""
 
 Figure = Callable[..., int | None]
 """Reads a figure off a transition: the stage, what happens, and where an edge asks for it the station after it."""
@@ -201,93 +180,3 @@ MANY: Final = 5
 def walk(quotient: Slice) -> Walked:
     """Walk one slice to its end."""
     return Walk(quotient).go()
-
-
-def objections(walked: Iterable[Walked], slices: Iterable[Slice], *, whole: bool = True) -> list[str]:
-    """Say what the walks should have reached and have not, and what was wrong on the way."""
-    walked, by_name = list(walked), {quotient.name: quotient for quotient in slices}
-    found = []
-    for each in walked:
-        found += [f"{each.name}: {'; '.join(faults)} after {' > '.join(way)}" for faults, way in each.faults]
-        found += [] if each.complete or each.faults else [f"{each.name}: a frontier is left"]
-        for edge in by_name[each.name].edges:
-            sides = each.sides.get(edge.name, frozenset())
-            if sides != {(0, False), (1, True)}:
-                found.append(f"{each.name}: {edge.name} shows {sorted(sides)} and not both sides")
-    if not whole:
-        return found
-    phases, binding = Counter[str](), Counter[str]()
-    for each in walked:
-        phases.update(each.phases)
-        binding.update(each.binding)
-    found += [f"no walk reaches {phase}" for phase in Phase if not phases[phase] and phase not in UNREACHED]
-    expected = {rule.id for rule in RULES} - set(ELSEWHERE) - set(UNREACHED)
-    found += [f"in no walk does {rule} bind" for rule in sorted(expected) if not binding[rule]]
-    if not sum(each.flowing for each in walked):
-        found.append("no current flows in any walk")
-    return found
-
-
-UNREACHED: Final[dict[str, str]] = {}
-"""Phases and rules that no slice reaches yet, and why."""
-
-
-def run(quick: bool, names: tuple[str, ...] = (), processes: int = 2) -> dict[str, object]:
-    """Walk all slices, with a bar; gives the figures, and whether they hold."""
-    from tests.proof.slices import SLICES  # noqa: PLC0415 - the slices build on Slice
-
-    slices = [each for each in SLICES if (each.quick or not quick) and (not names or each.name in names)]
-    began, walked = time.monotonic(), []
-    columns = (
-        TextColumn("walk"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[at]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns) as bar, multiprocessing.get_context("fork").Pool(processes) as pool:
-        task = bar.add_task("walk", total=len(slices), at="")
-        for each in pool.imap_unordered(by_name, [each.name for each in slices]):
-            walked.append(each)
-            bar.update(task, advance=1, at=each.name)
-    found = objections(walked, SLICES, whole=not quick and not names)
-    binding = sum((each.binding for each in walked), Counter[str]())
-    figures = {
-        "slices": {
-            each.name: {"states": each.states, "transitions": each.transitions, "flowing": each.flowing}
-            for each in sorted(walked, key=lambda each: each.name)
-        },
-        "states": sum(each.states for each in walked),
-        "transitions": sum(each.transitions for each in walked),
-        "phases": sorted({phase for each in walked for phase in each.phases}),
-        "rules": sorted(rule for rule in binding if rule in {rule.id for rule in RULES}),
-        "edges": sum(len(each.edges) for each in slices),
-        "objections": found,
-        "seconds": round(time.monotonic() - began, 1),
-        "ok": not found,
-    }
-    for name, counts in figures["slices"].items():  # type: ignore[attr-defined]
-        print(f"walk: {name}: {counts['states']:,} states, {counts['transitions']:,} transitions")
-    print(
-        f"walk: {figures['states']:,} states, {figures['transitions']:,} transitions, {len(figures['rules'])} rules "  # type: ignore[arg-type]
-        f"bind, {figures['edges']} edges, {len(found)} objections, {figures['seconds']} s"
-    )
-    return figures
-
-
-def by_name(name: str) -> Walked:
-    """Walk the slice of this name; the unit of work of a process."""
-    from tests.proof.slices import SLICES  # noqa: PLC0415
-
-    return walk(next(each for each in SLICES if each.name == name))
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("slices", nargs="*")
-    given = parser.parse_args()
-    found = run(given.quick, tuple(given.slices))
-    for each in found["objections"]:  # type: ignore[attr-defined]
-        print(each)
-    raise SystemExit(0 if found["ok"] else 1)
