@@ -62,7 +62,7 @@ def key(stage: Stage, keep: Keep) -> tuple[object, ...]:
         station.waiting and expected(station, station.waiting, ghost.asked[0], now_ms),
         station.stopping and (cut(now_ms - station.stopping.since_ms, SENT_MS), *station.stopping[1:5]),
         tuple(sorted((latch.scope, latch.rule, latch.clear) for latch in station.latches)),
-        tuple(sorted((*hold.reason[:1], hold.reason.channel, cut(now_ms - hold.last_ms, 2_001)) for hold in station.holds)),
+        tuple(sorted((reason.rule, reason.channel, cut(now_ms - at, 2_001)) for reason, at in station.holds)),
         tuple(cut(now_ms - at, FAR_MS) for at in beat.flaws[-2:] if now_ms - at < FAR_MS),
         (beat.picture, bool(beat.unanswered), cut(beat.held_ms, SENT_MS)),
         (cut(now_ms - beat.tick_ms, LATE_MS), cut(now_ms - beat.heard_ms, FAR_MS), cut(now_ms - beat.sent_ms, SENT_MS)),

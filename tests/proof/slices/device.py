@@ -165,14 +165,15 @@ FEELING: Final = replace(CAPS, temperature=True)
 BOUNDS: Final = Slice(
     "device bounds",
     """Each bound of what a device may say, on it and one unit past it: up to three happenings in a row, from a plateau,
-    from a pause, and from a ramp: its supply, its clock, its button, its echo, its current, shorts and opens, clipping, warmth, and
-    flaws. A device that feels the skin's temperature.""",
+    from a pause, and from a ramp: its supply, its clock, its button, its echo, its current, shorts and opens, clipping,
+    warmth, and flaws. A device that feels the skin's temperature.""",
     lambda: (
         playing(7, caps=FEELING), walked_up(playing(7, caps=FEELING), m.PAUSE), playing(2, caps=FEELING),
     ),
     {
         "tick": m.tick(100), "answer": m.word(),
-        **{f"supply {mv}": m.word(supply_mv=mv) for mv in (9_719, 9_720, 10_799, 10_800, 13_200, 13_201, 14_520, 14_521)},
+        **{f"supply {mv}": m.word(supply_mv=mv) for mv in (9_719, 9_720, 10_799, 10_800)},
+        **{f"supply {mv}": m.word(supply_mv=mv) for mv in (13_200, 13_201, 14_520, 14_521)},
         "one back": m.word(uptime_ms=lambda ms: ms - 1), "press": m.word(presses=lambda n: n + 1),
         "echo": m.word(sample={"ua": lambda ua: ua + 1}),
         **{f"measures {ua}": fresh(measured_ua=ua) for ua in (2_000, 2_001, 9_999, 10_000, 22_200, 22_201)},

@@ -79,9 +79,9 @@ def rested_short(stage: Stage, what: Happening) -> int | None:
 RHYTHM: Final = Slice(
     "rhythm",
     """A muscle's rhythm, kept and broken: two contractions, at every tick of which the picture may also be held at the
-    set-point, held at half of it, or come back before the rest is over; a pause by whoever asks, and its end. NMES,
-    0.5 s of ramp, 0.6 s of plateau, 1.8 s of rest, at 20 mA, and lowered to 5 mA on the ramp; ticks of 100 ms and what comes between two of them; an honest
-    device. What the muscle is like is not kept. Not beyond one latch, and one pause.""",
+    set-point, held at half of it, or come back before the rest is over. NMES, 0.5 s of ramp, 0.6 s of plateau, 1.8 s of
+    rest, at 20 mA, and lowered to 5 mA on the ramp; ticks of 100 ms and what comes between two of them; an honest
+    device. What the muscle is like is not kept. While it runs and nothing is latched.""",
     lambda: (
         (trains := walked_up(idle(rx(plan(ua=20_000, max_ua=21_000), programme=TRAINING), policy=QUICK_RAMP), *GO)),
         walked_up(trains, *[m.tick(100)] * 2, m.adjust(-15_000)),
@@ -119,9 +119,9 @@ def mu_at(ticks: int) -> int:
 
 
 def marks() -> tuple[Stage, ...]:
-    """Start with each mark at what the muscle will have come to in the sixth and the ninth tick, and a unit above."""
+    """Start with each mark at what the muscle comes to in the sixth and the ninth tick, a unit above, and with one alone."""
     low, high = mu_at(9), mu_at(6)
-    return tired(high, low), tired(high + 1, low + 1)
+    return tired(high, low), tired(high + 1, low + 1), tired(500_000, low + 1)
 
 
 def short_of(name: str, *, fresh: bool) -> Callable[[Stage, Happening, Station], int | None]:
@@ -161,8 +161,8 @@ GO_ON: Final[dict[str, Move | tuple[Move, ...]]] = {
 
 FATIGUE: Final = Slice(
     "fatigue",
-    """A muscle that tires: two contractions whose course comes to each of the marks exactly, or one unit below; then the
-    rest of four minutes, or a millisecond less, and its end. NMES, ticks of 100 ms, an honest device. Not beyond one
+    """A muscle that tires: two contractions whose course comes to each of the marks exactly, or one unit below; then
+    the rest of four minutes, or a millisecond less, and its end. NMES, ticks of 100 ms, an honest device. Not beyond one
     latch.""",
     marks,
     {**GO_ON, "rest too short": (rest(239_999), m.CLAIM)},

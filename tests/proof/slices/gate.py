@@ -106,7 +106,7 @@ BOUNDS: Final = (
     Bound("rest", "G17", rx(plan(), programme=therapy()), rx(plan(), programme=therapy(off_ms=5_999))),
     Bound("plateau", "G17", rx(plan(), programme=therapy(on_ms=10_000, off_ms=30_000)),
           rx(plan(), programme=therapy(on_ms=10_001, off_ms=30_003))),
-    Bound("ramp", "G18", rx(plan(), programme=therapy(ramp_up_ms=1_000)), rx(plan(), programme=therapy(ramp_up_ms=999))),
+    Bound("ramp", "G18", rx(plan(), programme=therapy()), rx(plan(), programme=therapy(ramp_up_ms=999))),
     Bound("channels at once", "G22", rx(leg(1), leg(2)), rx(leg(1), leg(2), leg(3))),
     Bound("a path through the chest", "G22", rx(arm(Side.LEFT, 1), arm(Side.LEFT, 2)),
           rx(arm(Side.LEFT, 1), arm(Side.RIGHT, 2))),
@@ -235,7 +235,8 @@ ARMINGS: Final = (
     Arming("area of thresholds", "G19", reduced(), reduced(area_mm2=2_499)),
     Arming("width of thresholds", "G19", reduced(), reduced(width_us=301)),
     Arming("pair of thresholds", "G19", reduced(), reduced(pair="b")),
-    Arming("headroom", "G21", short(), short(), replace(CAPS, compliance_mv=37_500), replace(CAPS, compliance_mv=37_499)),
+    Arming("headroom", "G21", short(), short(), replace(CAPS, compliance_mv=37_500),
+           replace(CAPS, compliance_mv=37_499)),
 )  # fmt: skip
 
 

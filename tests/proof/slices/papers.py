@@ -25,7 +25,6 @@ from tests.proof.slices.parts import (
     asks,
     at,
     both,
-    few,
     idle,
     on_the_beat,
     only,

@@ -87,8 +87,8 @@ def readings(
     name: str, prose: str, start: tuple[int, ...], ohms: tuple[int, ...], *edges: Edge, **policy: int
 ) -> Slice:
     """Make a slice of readings: six ticks of 100 ms, at each of which the pad reads one of these, or nothing."""
-    said = f"""{prose} Six ticks of 100 ms on a plateau of 20 mA, each of them reading one of {", ".join(map(str, ohms))}
-    ohm, or not answered. While it runs."""
+    said = f"""{prose} Six ticks of 100 ms on a plateau of 20 mA, each of them not answered, or reading one of
+    {", ".join(map(str, ohms))} ohm. While it runs."""
     return Slice(
         name, said, lambda: (on_plateau(*start, **policy),),
         {"nothing": m.tick(100), **{f"reads {ohm}": (m.tick(100), felt(ohm)) for ohm in ohms}},
@@ -107,8 +107,8 @@ READINGS: Final = (
              Edge("contact worsened", "M10", 2_250, third(), PAUSE)),
     readings("skin falls", "A pad under which a bridge forms.", (*(1_500,) * 20, 1_150), (1_150, 900, 899),
              Edge("contact that falls", "M13", -900, third(-1), PAUSE)),
-    readings("skin jumps", "A pad whose reading jumps, opens, or shorts.", (1_500,) * 12, (1_500, 1_875, 1_876, 9_000, 50),
-             Edge("a jump", "M11", 0, jumped, PAUSE)),
+    readings("skin jumps", "A pad whose reading jumps, opens, or shorts.", (1_500,) * 12,
+             (1_500, 1_875, 1_876, 9_000, 50), Edge("a jump", "M11", 0, jumped, PAUSE)),
     readings("skin thins", "A pad whose contact carries all of the current, the density's mark drawn close.",
              (1_500,) * 20, (1_500, 1_762, 1_763), Edge("density under what is left", "M17", 1_762, third(), PAUSE),
              contact_ua_cm2=150),

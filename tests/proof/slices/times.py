@@ -123,7 +123,7 @@ def kept(stage: Stage, count: int) -> Stage:
 LOOP: Final = Slice(
     "loop",
     """The loop itself and the device's silence, to the millisecond: up to four happenings in a row, in every order:
-    ticks on time and late, answered or not, a pause; from a plateau of a second, from one that ran unanswered for 0.2 s,
+    ticks on time and late, answered or not, a pause; from a plateau, from one that ran unanswered for 0.2 s,
     from one whose claim ends in 0.1 s, and from a pause that has been silent for 0.6 s.""",
     lambda: (
         playing(6), then(playing(6), *[m.tick(100)] * 2),
@@ -261,8 +261,8 @@ ILL: Final = {name: WELL._replace(**{name: False}) for name in WELL._fields}
 SERVICE: Final = Slice(
     "service",
     """The service itself: a wall clock that steps, at once or bit by bit; a journal that falls behind; a hold on the
-    patient that ends, or that somebody else has; a clock, a ledger, a journal that fail. Up to three happenings in a row
-    from a plateau, from one whose hold ends in 0.1 s, from an armed session, from a pause, and from a pause whose hold
+    patient that ends, or that somebody else has; a clock, a ledger, a journal that fail. Up to three happenings in
+    a row from a plateau, from one whose hold ends in 0.1 s, from an armed session, from a pause, and from a pause whose hold
     ends in 0.1 s; ticks of 100 ms and what comes between two of them. Not beyond one latch.""",
     lambda: (
         playing(5), holding(800), walked_up(idle(short(), policy=QUICK_RAMP), *READY, m.ARM),

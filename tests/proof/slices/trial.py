@@ -147,8 +147,8 @@ def across(stage: Stage, what: Happening) -> int | None:
 
 LOUD: Final = Slice(
     "above 20 mA",
-    """Bursts about 20 mA: begun at 19.5 mA and pushed to 20 mA or a unit over, or begun above it; held to their end, two
-    seconds or three; and the rest of four seconds after a loud one, and a millisecond less. Half seconds of ticks of
+    """Bursts about 20 mA: begun at 19.5 mA and pushed to 20 mA or a unit over, or begun above it; held to their end,
+    two seconds or three; and the rest of four seconds after a loud one, and a millisecond less. Half seconds of ticks of
     100 ms, and wishes a millisecond before their end; an honest device. While it calibrates, no hold standing.""",
     lambda: (risen_to(19_500),),
     {
@@ -186,8 +186,8 @@ def burst(ua: int) -> tuple[Move, ...]:
 
 THRESHOLDS: Final = Slice(
     "thresholds",
-    """The thresholds of one channel, each twice: marked where the current has stood (1 mA; 1.3 mA, which is too far from
-    it) and where it has not, in their order and out of it, found absent; and what a calibration leaves at its end,
+    """The thresholds of one channel, each twice: marked where the current has stood (1 mA; 1.3 mA, which is too far
+    from it) and where it has not, in their order and out of it, found absent; and what a calibration leaves at its end,
     whole and broken off. Bursts of a second, a second apart; an honest device. While it calibrates.""",
     lambda: (calibrating(),),
     {

@@ -114,7 +114,7 @@ SETPOINT: Final = Slice(
     ),
     {
         "tick": m.tick(100), "raise": m.adjust(1_000), "raise too far": m.adjust(1_001),
-        "raise soon": m.adjust(1_000, ms=99), "raise over": m.adjust(1), "raise other": m.adjust(1_000, principal="p-2"),
+        "raise soon": m.adjust(1_000, ms=99), "raise over": m.adjust(1), "raise other": m.adjust(1_000, principal="p2"),
         "raise stale": m.adjust(1_000, issued_wall_ms=lambda now: now - 3_001),
         "lower": lowered(-15_000), "lower other": lowered(-15_000, principal="physio-2"),
         "nothing": m.adjust(0), "lower all": m.adjust(-21_000), "raise foreign": m.wish(Adjust(7, 1_000)),
