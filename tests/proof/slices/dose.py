@@ -119,7 +119,7 @@ def mu_at(ticks: int) -> int:
 
 
 def marks() -> tuple[Stage, ...]:
-    """Start with each mark at what the muscle comes to in the sixth and the ninth tick, a unit above, and with one alone."""
+    """Start with each mark at what the muscle comes to in the sixth and ninth tick, a unit above, and one alone."""
     low, high = mu_at(9), mu_at(6)
     return tired(high, low), tired(high + 1, low + 1), tired(500_000, low + 1)
 
@@ -162,8 +162,8 @@ GO_ON: Final[dict[str, Move | tuple[Move, ...]]] = {
 FATIGUE: Final = Slice(
     "fatigue",
     """A muscle that tires: two contractions whose course comes to each of the marks exactly, or one unit below; then
-    the rest of four minutes, or a millisecond less, and its end. NMES, ticks of 100 ms, an honest device. Not beyond one
-    latch.""",
+    the rest of four minutes, or a millisecond less, and its end. NMES, ticks of 100 ms, an honest device. Not beyond
+    one latch.""",
     marks,
     {**GO_ON, "rest too short": (rest(239_999), m.CLAIM)},
     Keep(dose=True),

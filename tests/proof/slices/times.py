@@ -262,8 +262,8 @@ SERVICE: Final = Slice(
     "service",
     """The service itself: a wall clock that steps, at once or bit by bit; a journal that falls behind; a hold on the
     patient that ends, or that somebody else has; a clock, a ledger, a journal that fail. Up to three happenings in
-    a row from a plateau, from one whose hold ends in 0.1 s, from an armed session, from a pause, and from a pause whose hold
-    ends in 0.1 s; ticks of 100 ms and what comes between two of them. Not beyond one latch.""",
+    a row from a plateau, from one whose hold ends in 0.1 s, from an armed session, from a pause, and from one whose
+    hold ends in 0.1 s; ticks of 100 ms and what comes between two of them. Not beyond one latch.""",
     lambda: (
         playing(5), holding(800), walked_up(idle(short(), policy=QUICK_RAMP), *READY, m.ARM),
         walked_up(playing(7), m.PAUSE), walked_up(holding(800), m.PAUSE),

@@ -148,8 +148,8 @@ def across(stage: Stage, what: Happening) -> int | None:
 LOUD: Final = Slice(
     "above 20 mA",
     """Bursts about 20 mA: begun at 19.5 mA and pushed to 20 mA or a unit over, or begun above it; held to their end,
-    two seconds or three; and the rest of four seconds after a loud one, and a millisecond less. Half seconds of ticks of
-    100 ms, and wishes a millisecond before their end; an honest device. While it calibrates, no hold standing.""",
+    two seconds or three; and the rest of four seconds after a loud one, and a millisecond less. Half seconds of ticks
+    of 100 ms, and wishes a millisecond before their end; an honest device. While it calibrates, no hold standing.""",
     lambda: (risen_to(19_500),),
     {
         "press": at_level(m.press(500), 19_500, 20_000), "a unit": at_level(m.press(1), 20_000),
