@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 
 import pytest
 
 from safety import machine
 from safety.effects import Drive, Feed, Silence
 from safety.messages import PatientStop
-from safety.rules import monitor
+from safety.prescription import Dose
+from safety.rules import ledger, monitor
 from safety.state import Phase
 from safety.verdict import Severity
 from safety.waveform import OFF
-from tests.proof import run, walks
+from tests.proof import door, run, walks
+from tests.proof.door import Door
 from tests.proof.result import Result
 from tests.proof.slices import SLICES
 from tests.proof.slices.dose import ACCOUNT
@@ -166,9 +170,12 @@ def test_the_stage_of_a_quick_proof_walks_the_quick_slices(monkeypatch: Patch) -
     monkeypatch.setattr(walks, "SLICES", few)
     monkeypatch.setattr(walks, "run", lambda slices: [walk(each) for each in slices])
     assert walks.stage(quick=True).figures["slices"] == 1
+    monkeypatch.setattr(door, "judged", lambda: Door(7, 3, Counter({"L03": 4}), ("L03 is silent",)))
     whole = walks.stage(quick=False)
     assert whole.figures["slices"] == 2
+    assert whole.figures["histories judged at the second door"] == 7
     assert "in no walk does G20 bind" in whole.wrong
+    assert "L03 is silent" in whole.wrong
     assert run.proved("tests.proof.walks", quick=True) == walks.stage(quick=True) != Result("", {}, [], [])
 
 
@@ -182,6 +189,43 @@ def test_two_runs_on_the_same_code_say_the_same_whatever_the_hash_seed() -> None
     }  # fmt: skip
     assert len(said) == 1
     assert "states with current flowing" in said.pop()
+
+
+# The second door
+
+
+@pytest.mark.rule("L10", "L11", "L12")
+@pytest.mark.hazard("H19")
+def test_every_verdict_of_the_second_door_is_the_one_that_must_be() -> None:
+    some = list(door.known(every=7))
+    found = door.judged(iter(some))
+    assert found.wrong == ()
+    assert found.histories == len(some) > 400
+    assert 0 < found.admitted < len(some) / 4
+    assert {"L06", "L09", "L10", "L11", "L12", "G26", "G27"} == set(found.binding)
+
+
+@pytest.mark.rule("L01", "L02", "L03", "L04", "L05")
+@pytest.mark.hazard("H19")
+def test_every_count_of_the_second_door_is_the_one_that_must_be() -> None:
+    found = door.judged(door.given(every=7))
+    assert found.wrong == ()
+    assert {"L01", "L02", "L03", "L04", "L05"} == set(found.binding)
+
+
+@pytest.mark.parametrize("rule", ["l01", "l02", "l03", "l04", "l05", "l06", "l10", "l11", "l12", "g26", "g27_montage"])
+@pytest.mark.hazard("H19")
+def test_a_rule_that_the_second_door_does_not_ask_is_found(rule: str, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(ledger, "LEDGER", tuple(judge for judge in ledger.LEDGER if judge.__name__ != rule))
+    cases = chain(door.given(every=7), door.known(every=7))
+    assert door.judged(cases).wrong
+
+
+@pytest.mark.rule("L07")
+@pytest.mark.hazard("H19")
+def test_a_reservation_that_the_second_door_does_not_count_is_found(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(ledger, "counted", lambda record: record.charged or Dose())
+    assert door.judged(door.given(every=7)).wrong
 
 
 # Does the oracle bite?

@@ -3,7 +3,8 @@
     python -m tests.proof.walks [--quick] [SLICE ...]
 
 A walk that reaches nothing proves nothing, so it is asserted what was reached: every phase, every rule as the one that
-binds, both sides of every edge, and that current flowed.
+binds, both sides of every edge, and that current flowed. Rules that look at a patient's history are walked beside, at
+the second door (door.py).
 """
 
 from __future__ import annotations
@@ -21,15 +22,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from safety.rules.registry import RULES
 from safety.state import Phase
+from tests.proof import door
 from tests.proof.result import Result, table
 from tests.proof.slices import SLICES
 from tests.proof.walk import Slice, Walked, walk
 
 ELSEWHERE: Final = {
     **dict.fromkeys(
-        ("G26", "L01", "L02", "L03", "L04", "L05", "L06", "L07", "L08", "L09", "L10", "L11", "L12", "L13"),
-        "judged by `admit` over a patient's history, which no step sees",
+        ("G26", "L01", "L02", "L03", "L04", "L05", "L06", "L09", "L10", "L11", "L12"),
+        "asked by `admit` of a patient's history, which no step sees: walked at the second door (door.py)",
     ),
+    **dict.fromkeys(("L07", "L08"), "say how a total is counted and what a session is charged, and refuse nothing"),
+    "L13": "asked of a correction, which no session makes (tests/safety)",
     **dict.fromkeys(
         ("X1", "X2", "X3", "X4", "X5", "X7", "X8", "X9", "X10", "X11", "X12"),
         "a property of the whole: it has no finding of its own",
@@ -93,7 +97,20 @@ def run(slices: Sequence[Slice]) -> list[Walked]:
 def stage(*, quick: bool) -> Result:
     """The stage of the proof."""
     slices = [each for each in SLICES if each.quick or not quick]
-    return summed(run(slices), slices, whole=not quick)
+    found = summed(run(slices), slices, whole=not quick)
+    return found if quick else beside(found, door.judged())
+
+
+def beside(found: Result, judged: door.Door) -> Result:
+    """Lay the histories that were judged at the second door beside what was walked."""
+    figures = found.figures | {
+        "histories judged at the second door": judged.histories,
+        "of which admitted": judged.admitted,
+        "rules that bind at the second door": len(judged.binding),
+    }
+    rows = sorted(judged.binding.items())
+    lines = ["", "The second door, walked:", "", *table(["rule", "histories that it refuses first"], rows)]
+    return Result(found.title, figures, [*found.lines, *lines], [*found.wrong, *judged.wrong])
 
 
 def summed(walked: Sequence[Walked], slices: Sequence[Slice], *, whole: bool) -> Result:
@@ -138,7 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("slices", nargs="*", help="walk these")
     given = parser.parse_args(arguments)
     chosen = [each for each in SLICES if each.name in given.slices] or [e for e in SLICES if e.quick or not given.quick]
-    found = summed(run(chosen), chosen, whole=len(chosen) == len(SLICES))
+    whole = len(chosen) == len(SLICES)
+    found = summed(run(chosen), chosen, whole=whole)
+    found = beside(found, door.judged()) if whole else found
     for line in (*found.lines[: len(chosen) + 2], *(f"{name}: {value:,}" for name, value in found.figures.items())):
         sys.stdout.write(f"{line}\n")
     for complaint in found.wrong:
