@@ -197,7 +197,7 @@ def test_two_runs_on_the_same_code_say_the_same_whatever_the_hash_seed() -> None
 @pytest.mark.rule("L10", "L11", "L12")
 @pytest.mark.hazard("H19")
 def test_every_verdict_of_the_second_door_is_the_one_that_must_be() -> None:
-    some = list(door.known(every=7))
+    some = list(door.known(every=11))
     found = door.judged(iter(some))
     assert found.wrong == ()
     assert found.histories == len(some) > 400
@@ -208,7 +208,7 @@ def test_every_verdict_of_the_second_door_is_the_one_that_must_be() -> None:
 @pytest.mark.rule("L01", "L02", "L03", "L04", "L05")
 @pytest.mark.hazard("H19")
 def test_every_count_of_the_second_door_is_the_one_that_must_be() -> None:
-    found = door.judged(door.given(every=7))
+    found = door.judged(door.given(every=11))
     assert found.wrong == ()
     assert {"L01", "L02", "L03", "L04", "L05"} == set(found.binding)
 
@@ -217,7 +217,7 @@ def test_every_count_of_the_second_door_is_the_one_that_must_be() -> None:
 @pytest.mark.hazard("H19")
 def test_a_rule_that_the_second_door_does_not_ask_is_found(rule: str, monkeypatch: Patch) -> None:
     monkeypatch.setattr(ledger, "LEDGER", tuple(judge for judge in ledger.LEDGER if judge.__name__ != rule))
-    cases = chain(door.given(every=7), door.known(every=7))
+    cases = chain(door.given(every=11), door.known(every=11))
     assert door.judged(cases).wrong
 
 
@@ -225,7 +225,7 @@ def test_a_rule_that_the_second_door_does_not_ask_is_found(rule: str, monkeypatc
 @pytest.mark.hazard("H19")
 def test_a_reservation_that_the_second_door_does_not_count_is_found(monkeypatch: Patch) -> None:
     monkeypatch.setattr(ledger, "counted", lambda record: record.charged or Dose())
-    assert door.judged(door.given(every=7)).wrong
+    assert door.judged(door.given(every=11)).wrong
 
 
 # Does the oracle bite?
