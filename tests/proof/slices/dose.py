@@ -17,6 +17,7 @@ from tests.proof.quotient import Keep
 from tests.proof.slices.parts import (
     GO,
     QUICK_RAMP,
+    READY,
     SHORT,
     asks,
     at,
@@ -99,6 +100,45 @@ RHYTHM: Final = Slice(
         Edge("a rest cut short", "M20", 200, rested_short, STOP),
     ),
     quick=False,
+)  # fmt: skip
+
+
+# Pictures
+
+
+def last_train(name: str) -> Callable[[Stage, Happening], int | None]:
+    """Make a figure: by how much a picture on the plateau differs from the set-point's own, in this alone."""
+
+    def figure(stage: Stage, what: Happening) -> int | None:
+        found = after_tick(stage, what)
+        session, event = stage.session, what.event
+        stands = found is not None and found[0].since_zero_ms >= 500
+        if session is None or not stands or not isinstance(event, Tick) or len(event.wanted.trains) != 1:
+            return None
+        own = session.settings[0].plan.train(session.settings[0].setpoint_ua)
+        train = event.wanted.trains[0]
+        alone = own._replace(**{name: getattr(train, name)}) == train
+        return int(getattr(train, name)) - int(getattr(own, name)) if alone else None
+
+    return figure
+
+
+PICTURES: Final = Slice(
+    "pictures",
+    """Every picture that is not the programme's: off, a device step or more above, at the set-point, a unit above it,
+    above the window, above every device, none, backward, wider, faster, slower, on a channel of nobody, twice, half. Up
+    to two ticks of 100 ms in a row, at the first tick of a session, on its ramp, on its plateau, under a calibration's
+    burst; an honest device.""",
+    lambda: (
+        playing(0), playing(3), playing(7),
+        walked_up(idle(short(), policy=QUICK_RAMP), *READY, m.CAL_BEGIN, m.tick(100), m.press(1_000), m.tick(100)),
+    ),
+    {"tick": m.tick(100), **{name: m.twisted(100, twist) for name, twist in m.TWISTS.items()}},
+    depth=2, scope=only(Phase.RUNNING, Phase.CALIBRATING),
+    edges=(
+        Edge("a set-point", "M03", 0, last_train("ua"), STOP),
+        Edge("a width", "M02", 0, last_train("width_us"), Severity.LOCK),
+    ),
 )  # fmt: skip
 
 
@@ -272,4 +312,4 @@ ACCOUNT: Final = Slice(
     ),
 )  # fmt: skip
 
-SLICES: Final = (RHYTHM, FATIGUE, CONTRACTIONS, ACCOUNT)
+SLICES: Final = (PICTURES, RHYTHM, FATIGUE, CONTRACTIONS, ACCOUNT)
