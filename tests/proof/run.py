@@ -39,6 +39,7 @@ STAGES: Final = (
     Stage("coverage", "tests.proof.owned", quick=False),
     Stage("mutation", "tests.proof.mutation", quick=True),
     Stage("conditions", "tests.proof.conditions", quick=False),
+    Stage("walk", "tests.proof.walks", quick=True),
     Stage("adversary", "tests.proof.search", quick=False),
 )
 
