@@ -6,6 +6,7 @@ and gives the station that goes out. Nothing outside sees it change.
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from typing import TypeVar
 
 from safety.dose import charged, measured_nc, play
 from safety.effects import (
@@ -41,6 +42,23 @@ TIRING = ("M19", "M35")
 """The rules whose pause is a rest of four minutes."""
 SKIN = ("M09", "M10", "M11", "M13", "M17")
 """The rules whose pause puts a pad in doubt, until a check finds it back."""
+
+
+Known = TypeVar("Known")
+
+
+def sure(value: Known | None) -> Known:
+    """Give what cannot be missing here; if it is, that is a defect, and the shell stops the output."""
+    if value is None:
+        raise TypeError(value)
+    return value
+
+
+def wished(command: Command, kind: type[Known]) -> Known:
+    """Give the wish of a command, which is of this kind; any other is a defect."""
+    if not isinstance(command.wish, kind):
+        raise TypeError(command.wish)
+    return command.wish
 
 
 def raised(reason: Reason) -> Reason:
@@ -160,12 +178,11 @@ class Turn:
     def key(self, scope: Scope, number: int) -> str:
         """Name whom a lock is for: the patient, or the patient's site of a channel."""
         session = self.station.session
-        if scope is Scope.PATIENT and session is not None:
-            return session.rx.patient
-        if scope is not Scope.MONTAGE:
+        if session is None:
             return ""
-        sites = [s.plan.site for s in session.settings if s.plan.channel == number] if session else []
-        return f"{session.rx.patient}/{sites[0]}" if session and sites else ""
+        patient = session.rx.patient
+        sites = {s.plan.channel: f"{patient}/{s.plan.site}" for s in session.settings}
+        return {Scope.PATIENT: patient, Scope.MONTAGE: sites.get(number, "")}.get(scope, "")
 
     def stay(self, reasons: tuple[Reason, ...]) -> None:
         """Stay at zero where nothing flows yet: latched, and the wish that was on its way up has failed.
@@ -178,16 +195,14 @@ class Turn:
             return
         self.effects.append(Silence(cut=False))
         self.drop_waiting("SES.PHASE_CHANGED")
-        if waiting is not None and waiting.grant and self.station.stopping is None:
+        if waiting is not None and waiting.grant:
             stopping = Stopping(now_ms, 1, False, False, "", reasons[0].rule, "")
             self.station = self.station._replace(stopping=stopping, beat=self.station.beat._replace(unanswered=0))
 
     def pause(self, reasons: tuple[Reason, ...], asked_by: Command | None = None) -> None:
         """Zero on all channels; the session stays and may resume from zero. A calibration ends without a result."""
         station, now_ms = self.station, self.now.mono_ms
-        session = station.session
-        if session is None:
-            return
+        session = sure(station.session)
         recent = tuple(at for at in session.course.pauses if now_ms - at < PAUSES_MS)
         if reasons and len(recent) >= PAUSES:
             self.stop(tuple(raised(reason) for reason in reasons))

@@ -215,15 +215,26 @@ def test_in_a_calibration_only_its_own_channel_is_measured():
     assert (rig.phase, rig.latched()) == (Phase.CALIBRATING, [])
 
 
+def test_the_answer_of_the_second_channel_is_judged_as_its_own():
+    rig = rig_of().running(quiet(plan(ua=12_000), plan(channel=2, site="left-calf", ua=12_000)), ticks=45)
+    while rig.station.beat.picture.trains:
+        rig.tick()
+    rig.device.ohm[2] = 8_001
+    while rig.phase is Phase.RUNNING:
+        rig.tick()
+    (stopped,) = rig.events("session.stopped")
+    assert [(reason.rule, reason.channel, reason.asked) for reason in stopped.reasons] == [("M07", 2, 8_001)]
+    assert [pulse.train.channel for pulse in probes(rig)[-2:]] == [1, 2]
+
+
 @pytest.mark.hazard("H40")
 def test_without_a_permit_or_a_device_nothing_is_asked():
     rig = standing(Phase.PREPARED)
     session = rig.station.session
     turn = Turn(rig.station, rig.now)
-    reprobe.ask(turn, session, 1)
+    with pytest.raises(TypeError):
+        reprobe.ask(turn, session, 1)
     assert turn.effects == []
-    assert reprobe.due(rig.station._replace(device=None), session, rig.mono_ms) == 0
-    assert not reprobe.answered(Turn(rig.station._replace(device=None), rig.now), Probed(1, 1, 1, False, False))
     assert not reprobe.answered(Turn(rig.station, rig.now), Probed(1, 1, 1, False, False))
     assert not reprobe.is_waiting(session)
     running = rig_of().running(quiet())
