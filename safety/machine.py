@@ -31,11 +31,11 @@ effect.
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from safety import calibrate, reprobe
 from safety.dose import begin, play
-from safety.effects import Arm, Ask, Commit, Drive, Effect, Feed, Note, Probe, Silence, Tell
+from safety.effects import Ask, Drive, Effect, Feed, Silence
 from safety.facts import (
     booted,
     committed,
@@ -95,7 +95,7 @@ def fresh(config: Config) -> Station:
     return Station(config, "", Phase.OFFLINE, None, None, None, None, None, (), (), QUIET, Count(1, 0), UNKNOWN)
 
 
-ORDER: Final = {Silence: 0, Tell: 1, Note: 2, Commit: 3, Ask: 4, Arm: 5, Drive: 5, Feed: 5, Probe: 5}
+ORDER: Final = get_args(Effect)
 
 
 def step(station: Station, event: Event, now: Now) -> Step:
@@ -118,7 +118,7 @@ def taken(turn: Turn, event: Event) -> Step:
     HANDLERS[type(event)](turn, event)
     version = before.tally.version + (shown(before) != shown(turn.station))
     after = turn.station._replace(tally=Count(turn.next_id, version))
-    effects = sorted(turn.effects, key=lambda effect: ORDER[type(effect)])
+    effects = sorted(turn.effects, key=lambda effect: ORDER.index(type(effect)))
     return Step(after, tuple(effects), turn.now.mono_ms + before.config.times.tick_ms)
 
 

@@ -127,3 +127,9 @@ def test_stations_do_not_know_of_each_other() -> None:
     one, other = Rig(), Rig()
     one.plateau()
     assert other.station == fresh(config())._replace(boot_id="b1", tally=other.station.tally, health=WELL)
+
+
+def test_what_a_group_does_not_say_is_nothing() -> None:
+    assert state.Reading(1, (1_500,), 7) == (1, (1_500,), 7, 0, 0)
+    assert state.Setting(None, 20_000, 0) == (None, 20_000, 0, (), 0)
+    assert state.Session._field_defaults == {"trial": None}
