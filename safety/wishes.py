@@ -51,11 +51,11 @@ ALLOWED: Final[dict[Phase, frozenset[Verb]]] = {
 Which wish is legal where. Whatever is not here is refused with SES.STATE; a stop is legal everywhere.
 """
 
-UNCLAIMED = frozenset({V.CLAIM, V.STOP, V.PAUSE, V.REPORT})
-"""Wishes that need no claim on the device: all of them lead towards zero, or are the claim itself."""
+UNCLAIMED = frozenset({V.PAUSE, V.REPORT})
+"""Wishes that like a stop need no claim on the device, because they lead towards zero; so does one for less."""
 
-BUSY_OK = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.STOP, V.PAUSE, V.CLEAR, *CARING})
-"""Wishes that are heard while another is on its way; so is an adjustment that lowers."""
+BUSY_OK = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.PAUSE, V.CLEAR, *CARING})
+"""Wishes that like a stop are heard while another is on its way; so is one for less."""
 
 WISH_RULES = (wish.g01, papers.g01_answers, wish.g01_rating, wish.g02)
 SESSION_RULES = (gate.g23, gate.g27)
