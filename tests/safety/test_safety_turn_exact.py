@@ -193,6 +193,26 @@ def test_where_nothing_flows_a_pause_latches_and_fails_the_wish_whose_frame_is_o
     assert (again.effects, again.station) == ([], turn.station)
 
 
+def test_a_wish_whose_frame_is_out_fails_although_the_latch_stands_already() -> None:
+    rig = on_the_way(Phase.PREPARED, ArmSession())
+    latch = Latch(99, Scope.SESSION, "M11", Clear.ACK_OPERATOR, "", rig.wall_ms)
+    rig.station = rig.station._replace(latches=(latch,))
+    turn = turn_of(rig)
+    turn.judge((JUMP,))
+    assert turn.effects[0] == Silence(cut=False)
+    assert (turn.station.waiting, turn.station.latches) == (None, (latch,))
+
+
+def test_what_does_not_lock_is_latched_for_the_session_whatever_its_rule_locks() -> None:
+    turn = turn_of(between())
+    turn.latch((SHORT._replace(severity=Severity.STOP), SHORT._replace(severity=Severity.PAUSE), SHORT))
+    assert [(latch.scope, latch.clear, latch.key) for latch in turn.station.latches] == [
+        (Scope.SESSION, Clear.NEW_SESSION, ""),
+        (Scope.SESSION, Clear.ACK_OPERATOR, ""),
+        (Scope.MONTAGE, Clear.ACK_QUALIFIED, "p-1/right-calf"),
+    ]
+
+
 # Stops
 
 
