@@ -247,13 +247,10 @@ class Turn:
             stopping = Stopping(self.now.mono_ms, 1, False, False, outcome, rule, self.evidence())
         elif not stopping.outcome:
             stopping = stopping._replace(outcome=outcome, rule=rule, evidence=self.evidence())
-        self.station = self.station._replace(
-            phase=Phase.UNCERTAIN if session is not None else station.phase,
-            session=self.quieted(session) if session is not None else None,
-            stopping=stopping,
-            beat=station.beat._replace(picture=OFF, unanswered=0, held_ms=0),
-            holds=(),
-        )
+        if session is not None:
+            self.station = self.station._replace(phase=Phase.UNCERTAIN, session=self.quieted(session))
+        beat = station.beat._replace(picture=OFF, unanswered=0, held_ms=0)
+        self.station = self.station._replace(stopping=stopping, beat=beat, holds=())
 
     def quieted(self, session: Session, in_doubt: AbstractSet[int] = frozenset()) -> Session:
         """Put every channel at zero, rested from the rhythm's point of view, the baseline kept.

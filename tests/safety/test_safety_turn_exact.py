@@ -62,6 +62,7 @@ def between() -> Rig:
     rig.tick(2)
     rig.mono_ms += 30
     assert rig.station.beat.unanswered
+    rig.station = rig.station._replace(beat=rig.station.beat._replace(held_ms=50))
     return rig
 
 
@@ -151,6 +152,19 @@ def test_pauses_are_counted_for_ten_minutes_and_the_fourth_of_them_stops() -> No
             assert turn.station.session.course.pauses == (*pauses[1:], rig.mono_ms)
 
 
+def test_a_pause_that_is_asked_for_is_no_fourth() -> None:
+    rig = between()
+    course, session = rig.station.session.course, rig.station.session
+    recent = course._replace(pauses=(rig.mono_ms - 3, rig.mono_ms - 2, rig.mono_ms - 1))
+    rig.station = rig.station._replace(session=session._replace(course=recent))
+    turn = turn_of(rig)
+    turn.pause((), rig.command(Stop()))
+    assert turn.effects == [
+        Silence(cut=False), told("session.paused", (), "none", session_id=SESSION, by="physio-1"),
+    ]  # fmt: skip
+    assert (turn.station.phase, turn.station.session.course) == (Phase.PAUSED, recent)
+
+
 @pytest.mark.rule("M25")
 def test_a_calibration_that_is_paused_is_over_and_the_session_stands_where_it_was_prepared() -> None:
     rig = at_level(Rig().calibrating(), 10_000)
@@ -206,10 +220,12 @@ def test_a_wish_whose_frame_is_out_fails_although_the_latch_stands_already() -> 
 def test_what_does_not_lock_is_latched_for_the_session_whatever_its_rule_locks() -> None:
     turn = turn_of(between())
     turn.latch((SHORT._replace(severity=Severity.STOP), SHORT._replace(severity=Severity.PAUSE), SHORT))
+    turn.latch((SHORT._replace(rule="M30"),))
     assert [(latch.scope, latch.clear, latch.key) for latch in turn.station.latches] == [
         (Scope.SESSION, Clear.NEW_SESSION, ""),
         (Scope.SESSION, Clear.ACK_OPERATOR, ""),
         (Scope.MONTAGE, Clear.ACK_QUALIFIED, "p-1/right-calf"),
+        (Scope.SESSION, Clear.ACK_QUALIFIED, ""),
     ]
 
 
