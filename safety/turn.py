@@ -259,25 +259,23 @@ class Turn:
         have to be found back before anything resumes. A calibration is over: set-points stand again where the session
         starts.
         """
-        shape, station, settings = session.programme, self.station, session.settings
-        since_ms = self.now.mono_ms - station.beat.tick_ms if station.phase in FLOWING else 0
-        if session.trial is not None:
-            settings = tuple(setting._replace(setpoint_ua=setting.plan.ua, raised_ms=0) for setting in settings)
-        contacts = [at_rest(channel.contact) for channel in session.channels]
-        for index, setting in enumerate(settings):
+        shape, settings = session.programme, session.settings
+        now_ms, since_ms = self.now.mono_ms, self.now.mono_ms - self.station.beat.tick_ms
+        channels = []
+        for was, setting in zip(session.channels, settings, strict=True):
+            channel = play(was, setting, shape, 0, since_ms, since_ms) if was.train else was
+            contact = at_rest(channel.contact)
             if setting.plan.channel in in_doubt:
-                contacts[index] = doubted(contacts[index], self.now.mono_ms)
-        return session._replace(
-            trial=None,
-            settings=settings,
-            channels=tuple(
-                play(channel, setting, shape, 0, since_ms, since_ms)._replace(
+                contact = doubted(contact, now_ms)
+            channels.append(
+                channel._replace(
                     train=None, low_ua=0, high_ua=0, remainder_us=0, since_zero_ms=0, pull_ms=0,
                     plateau_ms=0, rest_ms=RESTED_MS, contact=contact,
                 )
-                for setting, channel, contact in zip(session.settings, session.channels, contacts, strict=True)
-            )
-        )  # fmt: skip
+            )  # fmt: skip
+        if session.trial is not None:
+            settings = tuple(setting._replace(setpoint_ua=setting.plan.ua, raised_ms=0) for setting in settings)
+        return session._replace(trial=None, settings=settings, channels=tuple(channels))
 
     def drop_waiting(self, code: str) -> None:
         """Answer the wish that was on its way: it did not come to pass."""

@@ -116,6 +116,20 @@ def test_a_pause_by_a_rule_of_the_skin_doubts_that_pad_and_counts_what_flowed_si
 
 
 @pytest.mark.rule("M19")
+def test_a_muscle_that_rests_has_not_recovered_before_its_tick() -> None:
+    rig = Rig().plateau()
+    while rig.station.beat.picture.trains:
+        rig.tick()
+    rig.mono_ms += 60
+    channel = rig.station.session.channels[0]
+    assert channel.mu_ppm < 1_000_000
+    turn = turn_of(rig)
+    turn.pause((TIRED,))
+    assert turn.station.session.channels[0].mu_ppm == channel.mu_ppm
+    assert turn.station.session.channels[0].spent == channel.spent
+
+
+@pytest.mark.rule("M19")
 @pytest.mark.parametrize(("rule", "rests"), [("M19", True), ("M35", True), ("M28", False), ("M11", False)])
 def test_only_a_pause_for_fatigue_is_a_rest(rule: str, rests: bool) -> None:
     rig = between()
