@@ -62,7 +62,9 @@ def between() -> Rig:
     rig.tick(2)
     rig.mono_ms += 30
     assert rig.station.beat.unanswered
-    rig.station = rig.station._replace(beat=rig.station.beat._replace(held_ms=50))
+    session, beat = rig.station.session, rig.station.beat
+    raised = session.settings[0]._replace(raised_ms=5), session.settings[1]._replace(setpoint_ua=12_000)
+    rig.station = rig.station._replace(session=session._replace(settings=raised), beat=beat._replace(held_ms=50))
     return rig
 
 
@@ -186,7 +188,10 @@ def test_a_calibration_that_is_paused_is_over_and_the_session_stands_where_it_wa
     rig.tick(3)
     number = rig.station.tally.next_id
     late = Reason("M25", Severity.PAUSE, "SYS.OVERLOAD", 0, 201, 200, "ms")
-    assert rig.station.session.settings[0].setpoint_ua == 10_000
+    session = rig.station.session
+    raised = session.settings[0]._replace(raised_ms=rig.mono_ms - 9)
+    rig.station = rig.station._replace(session=session._replace(settings=(raised,)))
+    assert raised.setpoint_ua == 10_000
     turn = turn_of(rig)
     turn.judge((late,))
     latch = Latch(number, Scope.SESSION, "M25", Clear.ACK_OPERATOR, "", rig.wall_ms)
@@ -328,12 +333,12 @@ def test_a_session_that_was_played_to_its_end_settles_as_completed_by_each_kind_
         assert [dose.nc for _, dose in settled.charged] == nc
         assert settled == Settlement(
             session=SESSION, evidence=evidence, charged=settled.charged, completed=True, played_ms=2_350,
-            ua=((1, 20_000), (3, 12_300)),
+            ua=((1, 20_000), (3, 12_000)),
         )  # fmt: skip
     turn = turn_of(rig)
     turn.close("stopped", "M07", "reservation")
     assert turn.effects[0].entry.body == Settlement(
-        session=SESSION, evidence="reservation", charged=(), played_ms=2_350, ua=((1, 20_000), (3, 12_300))
+        session=SESSION, evidence="reservation", charged=(), played_ms=2_350, ua=((1, 20_000), (3, 12_000))
     )
 
 
