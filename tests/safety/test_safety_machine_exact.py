@@ -296,3 +296,13 @@ def test_a_stop_said_again_keeps_the_time_of_the_first() -> None:
     rig.tick()
     rig.must(Stop())
     assert rig.station.stopping.since_ms == since_ms
+
+
+@pytest.mark.rule("M29")
+def test_a_cut_that_comes_late_leaves_no_try_to_be_made() -> None:
+    rig = standing(Phase.UNCERTAIN)
+    since_ms = rig.station.stopping.since_ms
+    rig.answering = False
+    assert ticked(rig, 260)[:1] == (Silence(cut=True),)
+    assert rig.station.stopping == Stopping(since_ms, 3, True, False, "stopped", "STOP", "readback")
+    assert not [effect for effect in ticked(rig, 100) if isinstance(effect, Silence)]
