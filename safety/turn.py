@@ -239,8 +239,7 @@ class Turn:
             self.tell(f"session.{outcome}", priority, reasons, session_id=session.id, by=by)
         flowing = station.phase in ENERGISED or station.stopping is not None or station.waiting is not None
         if station.device is None and not flowing:
-            if session is not None:
-                self.close(outcome, rule, self.evidence())
+            self.close(outcome, rule, self.evidence())
             return
         stopping = station.stopping
         if stopping is None:
@@ -295,9 +294,9 @@ class Turn:
         if session is None:
             return
         if session.course.armed_ms:
-            accuracy_ppm = device.caps.accuracy_ppm if device else 0
             amounts: tuple[tuple[int, Dose], ...] = ()
             if evidence != "reservation":
+                accuracy_ppm = sure(device).caps.accuracy_ppm
                 amounts = tuple(
                     (
                         setting.plan.channel,

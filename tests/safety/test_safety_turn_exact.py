@@ -22,7 +22,7 @@ from rig import (
 from safety.effects import Answer, Closing, Effect, Entry, Event, Note, Settlement, Silence, Tell
 from safety.impedance import at_rest, doubted
 from safety.messages import CalibrationStep, EntryKind, Latch
-from safety.state import FRESH, Stopping
+from safety.state import FRESH, Hold, Stopping
 from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 
@@ -307,6 +307,7 @@ def test_the_evidence_is_the_devices_count_where_it_has_one(readback: bool, evid
 @pytest.mark.rule("L08")
 def test_a_session_that_never_was_armed_closes_and_settles_nothing() -> None:
     rig = standing(Phase.PREPARED)
+    rig.station = rig.station._replace(holds=(Hold(HELD, rig.mono_ms),))
     number, turn = rig.station.tally.next_id, turn_of(rig)
     turn.close("abandoned", "M05", "readback")
     assert turn.effects == [
