@@ -176,7 +176,7 @@ def test_a_hold_on_a_pad_stays_while_that_pad_gives_no_reading(
     rig = Rig().running(NMES, ticks=45)
     session, at_ms = rig.station.session, rig.mono_ms + 50
     thigh, calf = session.channels
-    quiet = calf._replace(contact=calf.contact._replace(recent_ms=(at_ms - 3_000, at_ms - silent_ms)))
+    quiet = calf._replace(contact=calf.contact._replace(recent_ms=(at_ms - 3_000, at_ms - 2_000, at_ms - silent_ms)))
     hold = Hold(Reason(rule, Severity.HOLD, "IMP.DRIFT", channel), at_ms - 2_001)
     rig.station = rig.station._replace(holds=(hold,), session=session._replace(channels=(thigh, quiet)))
     rig.answering = False
@@ -306,3 +306,37 @@ def test_a_cut_that_comes_late_leaves_no_try_to_be_made() -> None:
     assert ticked(rig, 260)[:1] == (Silence(cut=True),)
     assert rig.station.stopping == Stopping(since_ms, 3, True, False, "stopped", "STOP", "readback")
     assert not [effect for effect in ticked(rig, 100) if isinstance(effect, Silence)]
+
+
+@pytest.mark.rule("M21")
+@pytest.mark.parametrize(("played_ms", "is_over"), [(59_949, False), (59_950, True), (59_990, True)])
+def test_a_therapy_that_has_been_played_is_completed_and_not_a_millisecond_more_is_counted(
+    played_ms: int, is_over: bool
+) -> None:
+    rig = standing(Phase.RUNNING)
+    session = rig.station.session
+    rig.station = rig.station._replace(session=session._replace(course=session.course._replace(played_ms=played_ms)))
+    rig.mono_ms += 50
+    done = machine.step(rig.station, Tick(OFF, 0, WELL), rig.now)
+    if not is_over:
+        assert (done.station.phase, done.station.session.course.played_ms) == (Phase.RUNNING, 59_999)
+        return
+    assert done.effects == (Silence(cut=False), told("session.completed", session_id=SESSION, by=""))
+    assert (done.station.phase, done.station.session.course.played_ms) == (Phase.UNCERTAIN, 60_000)
+    assert done.station.stopping == Stopping(rig.mono_ms, 1, False, False, "completed", "", "readback")
+
+
+def test_a_tick_counts_its_time_on_every_clock_of_the_session() -> None:
+    rig = Rig().running(NMES, ticks=45)
+    before = rig.station.session
+    rig.mono_ms += 60
+    done = machine.step(rig.station, Tick(rig.station.beat.picture, 0, WELL), rig.now)
+    course = before.course
+    assert done.station.session == before._replace(
+        course=course._replace(played_ms=course.played_ms + 60, since_resume_ms=course.since_resume_ms + 60),
+        channels=done.station.session.channels,
+    )
+    # In 60 ms the thigh has had two pulses of 20 mA and 300 us, 25 ms apart.
+    thigh, was = done.station.session.channels[0], before.channels[0]
+    assert thigh.spent == (was.spent[0] + 24_000, was.spent[1] + 480_000_000_000, was.spent[2] + 60)
+    assert done.station.beat.tick_ms == rig.mono_ms

@@ -150,7 +150,7 @@ def test_an_idle_device_that_ignores_a_stop_is_locked_too() -> None:
     rig.device.ignores_stop, rig.device.state = True, DeviceState.RUNNING
     rig.must(Stop())
     assert rig.phase is Phase.IDLE
-    rig.tick(10)
+    assert stops(rig, 10) == [(100, False), (200, False), (250, True)]
     assert (rig.phase, rig.latched()) == (Phase.IDLE, ["M29"])
     rig.must(ClearLatch(rig.station.latches[0].id, "replaced it"), role="biomed")
     assert (rig.station.stopping, rig.latched()) == (None, [])
