@@ -42,7 +42,7 @@ from safety.messages import (
     PatientStop,
     Probed,
 )
-from safety.state import Device, Purpose, Reading, Stopping
+from safety.state import Device, Hold, Purpose, Reading, Stopping
 from safety.verdict import Clear, Reason, Scope, Severity
 
 pytestmark = [pytest.mark.rule("X4"), pytest.mark.hazard("H40")]
@@ -71,6 +71,21 @@ def stopped(rig: Rig, reason: Reason, number: int) -> tuple[Effect, ...]:
 # The journal
 
 
+@pytest.mark.rule("G28")
+@pytest.mark.hazard("H25")
+def test_an_entry_that_nobody_waits_for_moves_nothing() -> None:
+    rig = held_back(Phase.PREPARED, ArmSession())
+    before = rig.station
+    for event in (Committed(rig.held[-1] - 1), Committed(rig.held[-1] + 1), Denied(rig.held[-1] + 1, ())):
+        assert rig.give(event) == ()
+        assert rig.station == before
+    idle = standing(Phase.IDLE)
+    before = idle.station
+    for event in (Committed(1), Denied(1, ())):
+        assert idle.give(event) == ()
+        assert idle.station == before
+
+
 def test_a_durable_entry_that_brings_no_token_leaves_the_hold_on_the_patient_as_it_is() -> None:
     rig = held_back(Phase.PREPARED, ArmSession())
     rig.answering = False
@@ -79,6 +94,32 @@ def test_a_durable_entry_that_brings_no_token_leaves_the_hold_on_the_patient_as_
     rig.station = rig.station._replace(session=session._replace(care=care))
     rig.give(Committed(rig.held[-1], 0, 77))
     assert rig.station.session.care == care
+
+
+@pytest.mark.rule("X10")
+@pytest.mark.rule("M34")
+@pytest.mark.parametrize(("phase", "wish"), [(Phase.PREPARED, Check(())), (Phase.RUNNING, Adjust(1, 1_000))])
+def test_a_token_that_comes_with_any_entry_is_kept(phase: Phase, wish: object) -> None:
+    rig = held_back(phase, wish)
+    rig.answering = False
+    care = rig.station.session.care
+    rig.give(Committed(rig.held[-1], 7, 9_000))
+    assert rig.station.session.care == care._replace(token=7, hold_ends_ms=9_000)
+
+
+@pytest.mark.rule("M14")
+def test_a_rise_that_becomes_durable_under_holds_fails_with_the_first_of_them_and_keeps_the_token() -> None:
+    rig = held_back(Phase.RUNNING, Adjust(1, 1_000))
+    command = rig.station.waiting.command
+    holds = (Hold(Reason("M14", Severity.HOLD, "IMP.CLIP"), 1), Hold(Reason("M12", Severity.HOLD, "IMP.DRIFT"), 1))
+    rig.station = rig.station._replace(holds=holds)
+    before = rig.station
+    why = (Reason("", Severity.REFUSE, "IMP.CLIP"),)
+    assert rig.give(Committed(rig.held[-1], 7, 9_000)) == (
+        Tell(Answer(command=command, status="failed", code="IMP.CLIP", reasons=why)),
+    )
+    care = before.session.care._replace(token=7, hold_ends_ms=9_000)
+    assert rig.station == before._replace(waiting=None, session=before.session._replace(care=care))
 
 
 @pytest.mark.rule("L03")

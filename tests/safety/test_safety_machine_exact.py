@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from button import at_level
 from clinic import NMES
 from rig import (
     OFF,
@@ -10,6 +11,7 @@ from rig import (
     ArmSession,
     Check,
     Phase,
+    Picture,
     Release,
     Resume,
     Rig,
@@ -22,7 +24,7 @@ from rig import (
 
 from safety import machine
 from safety.effects import Answer, Ask, Closing, Drive, Effect, Entry, Event, Feed, Grant, Note, Silence, Tell
-from safety.messages import UNKNOWN, Booted, EntryKind, Health, Latch, Now, Tick
+from safety.messages import UNKNOWN, Booted, CalibrationStep, EntryKind, Health, Latch, Now, Tick
 from safety.state import Count, Hold, Stopping
 from safety.times import NATIVE
 from safety.verdict import Clear, Reason, Scope, Severity
@@ -130,6 +132,7 @@ def test_an_unanswered_frame_is_given_its_time_and_then_the_whole_picture_is_sen
     if again:
         assert effects[0].picture == frame.picture
     assert rig.station.beat.unanswered == (effects[0].grant.seq if again else frame.unanswered)
+    assert rig.station.beat.held_ms == 0
 
 
 @pytest.mark.rule("M03")
@@ -145,6 +148,18 @@ def test_a_change_that_waits_for_an_answer_is_remembered_as_held_and_forgotten_w
     assert twice.beat.held_ms == 50
     sent = machine.step(held, Tick(OFF, 0, WELL), Now(rig.mono_ms + 51, rig.wall_ms)).station
     assert (sent.beat.held_ms, sent.beat.picture) == (0, OFF)
+
+
+@pytest.mark.rule("M03")
+def test_a_ramp_has_been_rising_for_as_long_as_its_first_train_was_held_back() -> None:
+    rig = Rig().running(NMES)
+    rig.station = rig.station._replace(beat=rig.station.beat._replace(held_ms=30))
+    rig.mono_ms += 50
+    wanted = Picture((NMES.channels[0].train(1_000),))
+    done = machine.step(rig.station, Tick(wanted, 0, WELL), rig.now)
+    # And for the 5 ms in which a ramp of 1 s to 20 mA stays below the device's first step of 0.1 mA.
+    assert [channel.since_zero_ms for channel in done.station.session.channels] == [50 + 30 + 5, 0]
+    assert [effect.picture for effect in done.effects] == [wanted]
 
 
 # Holds
@@ -340,3 +355,14 @@ def test_a_tick_counts_its_time_on_every_clock_of_the_session() -> None:
     thigh, was = done.station.session.channels[0], before.channels[0]
     assert thigh.spent == (was.spent[0] + 24_000, was.spent[1] + 480_000_000_000, was.spent[2] + 60)
     assert done.station.beat.tick_ms == rig.mono_ms
+
+
+@pytest.mark.rule("M35")
+def test_a_programmes_contraction_counts_as_a_pull_and_a_calibrations_burst_does_not() -> None:
+    rig = Rig().running(NMES, ticks=45)
+    assert [channel.pulls for channel in rig.station.session.channels] == [(1, 1), (1, 1)]
+    trial = at_level(Rig().calibrating(), 10_000)
+    trial.must(CalibrationStep(0))
+    trial.tick(6)
+    assert trial.station.beat.picture.trains
+    assert [channel.pulls for channel in trial.station.session.channels] == [(0, 0)]
