@@ -173,6 +173,7 @@ def test_a_fence_stops_with_both_tokens() -> None:
 @pytest.mark.rule("G23")
 def test_a_device_that_comes_is_taken_in_with_its_word() -> None:
     rig = Rig()
+    rig.station = rig.station._replace(beat=rig.station.beat._replace(unanswered=5))
     before = rig.station
     rig.mono_ms += 7
     status = rig.device.status(rig.mono_ms)
@@ -430,8 +431,24 @@ def test_a_session_that_was_paused_before_it_ran_is_started_by_its_resume() -> N
 def test_a_device_that_comes_in_doubt_changes_no_phase() -> None:
     rig = standing(Phase.UNCERTAIN)
     rig.answering = False
-    rig.give(DeviceUp(IDENTITY, CAPS, rig.device.status(rig.mono_ms)))
-    assert (rig.phase, rig.station.stopping.evidence) == (Phase.UNCERTAIN, "reservation")
+    stopping = rig.station.stopping
+    assert rig.give(DeviceUp(IDENTITY, CAPS, rig.device.status(rig.mono_ms))) == (
+        told("device.online", model="stimwarden-native", serial="E1", firmware="1.0"),
+    )
+    assert (rig.phase, rig.latched()) == (Phase.UNCERTAIN, ["STOP"])
+    assert rig.station.stopping == stopping._replace(evidence="reservation")
+
+
+@pytest.mark.rule("L08")
+def test_a_line_that_is_lost_under_a_stop_leaves_it_in_doubt_at_once() -> None:
+    rig = standing(Phase.UNCERTAIN)
+    stopping = rig.station.stopping
+    rig.give(DeviceDown("unplugged"))
+    assert rig.station.stopping == stopping._replace(evidence="reservation")
+
+
+@pytest.mark.rule("X3")
+def test_a_stop_without_a_session_leads_nowhere() -> None:
     idle = standing(Phase.IDLE)
     idle.must(Claim())
     idle.must(Stop())
