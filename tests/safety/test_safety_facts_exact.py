@@ -253,6 +253,17 @@ def test_a_word_is_kept_and_answers_the_frame_that_it_names() -> None:
         assert rig.station.beat == before.beat._replace(heard_ms=rig.mono_ms, unanswered=left)
 
 
+@pytest.mark.rule("M30")
+@pytest.mark.rule("L08")
+def test_a_reset_leaves_doubt_whatever_else_the_word_says() -> None:
+    rig = standing(Phase.RUNNING)
+    rig.answering = False
+    rig.device.changes = {"boot": 8, "supply_mv": 10_000}
+    rig.hear()
+    assert rig.latched() == ["M30", "M28"]
+    assert rig.station.stopping.evidence == "reservation"
+
+
 @pytest.mark.rule("M29")
 def test_a_device_through_which_stray_current_flows_has_been_cut_and_called_about() -> None:
     rig = standing(Phase.ARMED)
@@ -276,6 +287,28 @@ def test_a_last_word_that_counts_for_less_than_all_is_charged_by_what_was_applie
     spent = [channel.spent[0] for channel in rig.station.session.channels]
     assert rig.station.session.course.seen_nc == (spent[0] - 1_000, 999_999)
     assert rig.station.stopping is None
+
+
+@pytest.mark.rule("L08")
+@pytest.mark.parametrize(
+    ("channels", "permit", "evidence"),
+    [((1, 3), 0, "readback"), ((1, 2, 3), 0, "readback"), ((1, 2), 0, "applied"), ((1, 3), 1, "applied")],
+)
+def test_a_last_word_counts_that_tells_of_just_the_sessions_channels_under_its_permit(
+    channels: tuple[int, ...], permit: int, evidence: str
+) -> None:
+    rig = Rig().running(NMES, ticks=45)
+    rig.answering = False
+    rig.ask(Stop())
+    low = rig.station.session.channels[0].spent[0] - 7
+    rig.device.sample_changes = {1: only(charge_nc=9_000_000), 3: only(charge_nc=low)}
+    status = rig.device.status(rig.mono_ms)
+    samples = tuple(sample for sample in rig.device.samples() if sample.channel in channels)
+    spent = [channel.spent[0] for channel in rig.station.session.channels]
+    rig.give(Heard(0, status._replace(permit=status.permit + permit), samples))
+    (settled,) = rig.notes("settle")
+    counted = [-(-nc * 101 // 100) for nc in (9_000_000, low)] if evidence == "readback" else spent
+    assert (settled.evidence, [dose.nc for _, dose in settled.charged]) == (evidence, counted)
 
 
 @pytest.mark.rule("L08")
