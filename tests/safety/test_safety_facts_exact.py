@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from clinic import NMES
 from rig import (
@@ -27,7 +25,6 @@ from rig import (
     standing,
 )
 
-from safety import facts
 from safety.effects import Answer, Effect, Entry, Event, Note, Probe, Silence, Tell
 from safety.messages import (
     Asked,
@@ -45,9 +42,7 @@ from safety.messages import (
     PatientStop,
     Probed,
 )
-from safety.rules import line, monitor
 from safety.state import Device, Hold, Purpose, Reading, Stopping
-from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 
 pytestmark = [pytest.mark.rule("X4"), pytest.mark.hazard("H40")]
@@ -267,65 +262,6 @@ def test_a_reset_leaves_doubt_whatever_else_the_word_says() -> None:
     rig.hear()
     assert rig.latched() == ["M30", "M28"]
     assert rig.station.stopping.evidence == "reservation"
-
-
-def loud(name: str) -> Callable[[object], Reason]:
-    return lambda _word: Reason(name, Severity.HOLD, "SAID")
-
-
-def stopping_too(rig: Rig) -> Rig:
-    rig.station = rig.station._replace(stopping=Stopping(rig.mono_ms, 1, False, False, "", "M11", ""))
-    return rig
-
-
-@pytest.mark.rule("M23")
-@pytest.mark.rule("M27")
-@pytest.mark.rule("M28")
-@pytest.mark.parametrize(
-    ("bring", "judges"),
-    [
-        (lambda: standing(Phase.IDLE), "ungranted"),
-        (lambda: stopping_too(standing(Phase.IDLE)), ""),
-        (lambda: standing(Phase.PREPARED), "still ungranted"),
-        (lambda: stopping_too(standing(Phase.PREPARED)), "still button"),
-        (lambda: on_the_way(Phase.PREPARED, ArmSession()), "still button"),
-        (lambda: on_the_way(Phase.PREPARED, CalibrationBegin(1)), "still button"),
-        (lambda: on_the_way(Phase.PREPARED, Check(())), "still button ungranted"),
-        (lambda: held_back(Phase.PREPARED, ArmSession()), "still button ungranted"),
-        (lambda: standing(Phase.PAUSED), "still button ungranted"),
-        (lambda: on_the_way(Phase.PAUSED, Resume()), "still button"),
-        (lambda: standing(Phase.CALIBRATING), "energised"),
-        (lambda: standing(Phase.ARMED), "energised"),
-        (lambda: standing(Phase.RUNNING), "energised"),
-        (lambda: standing(Phase.UNCERTAIN), ""),
-    ],
-)  # fmt: skip
-def test_a_word_is_put_to_these_rules(bring: Callable[[], Rig], judges: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = bring()
-    monkeypatch.setattr(monitor, "WORD", (loud("energised"),))
-    monkeypatch.setattr(monitor, "WORD_STILL", (loud("still"),))
-    monkeypatch.setattr(monitor, "WORD_UNGRANTED", (loud("ungranted"),))
-    monkeypatch.setattr(line, "m23_button", loud("button"))
-    turn, device = Turn(rig.station, rig.now), rig.station.device
-    assert [reason.rule for reason in facts.words(turn, device, device.status)] == judges.split()
-    assert (turn.station, turn.effects) == (rig.station, [])
-
-
-@pytest.mark.rule("G24")
-def test_a_press_that_has_been_let_go_is_a_trial_of_the_stop_only_where_nothing_flows() -> None:
-    for bring, is_trial in (
-        (lambda: standing(Phase.PREPARED), True),
-        (lambda: standing(Phase.PAUSED), False),
-        (lambda: held_back(Phase.PREPARED, ArmSession()), False),
-        (lambda: stopping_too(standing(Phase.PREPARED)), False),
-    ):
-        rig = bring()
-        papers = rig.station.session.papers._replace(stop_tried=False)
-        rig.station = rig.station._replace(session=rig.station.session._replace(papers=papers))
-        turn, device = Turn(rig.station, rig.now), rig.station.device
-        facts.words(turn, device, device.status._replace(presses=device.status.presses + 1))
-        assert turn.station.session.papers.stop_tried is is_trial
-        assert turn.effects == [told("stop.tried", session_id=SESSION)] * is_trial
 
 
 @pytest.mark.rule("M29")
