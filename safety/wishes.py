@@ -347,7 +347,7 @@ def start(turn: Turn, command: Command) -> None:
     session = sure(turn.station.session)
     if not judged(turn, command, session):
         return
-    course = session.course._replace(first_run_ms=turn.now.mono_ms, since_resume_ms=0)
+    course = session.course._replace(first_run_ms=turn.now.mono_ms)
     run(turn, command, session._replace(course=course), "session.started")
 
 

@@ -31,7 +31,7 @@ from rig import (
     standing,
 )
 
-from safety import machine
+from safety import machine, wishes
 from safety.messages import (
     Adverse,
     Asked,
@@ -41,7 +41,8 @@ from safety.messages import (
     Report,
     Threshold,
 )
-from safety.rules.views import Gate
+from safety.rules.views import Gate, Lane, Skin
+from safety.turn import Turn
 
 pytestmark = [pytest.mark.rule("X3"), pytest.mark.rule("X4"), pytest.mark.hazard("H40")]
 
@@ -91,6 +92,8 @@ WHOLE = WISH + SESSION + ENERGISE + PAPERS + FIT + "g19 g08 " + PULSE + BLIND
         (lambda: standing(Phase.ARMED), Start(), WHOLE + SKIN),
         (paused, Resume(), WHOLE + SKIN),
         (lambda: standing(Phase.RUNNING), Adjust(1, 1_000), WHOLE),
+        (lambda: standing(Phase.RUNNING), Adjust(1, 1), WHOLE),
+        (lambda: Rig().prepared(UNKNOWN), ArmSession(), WHOLE + SKIN),
         (lambda: standing(Phase.RUNNING), Adjust(1, -1_000), WISH),
         (lambda: standing(Phase.RUNNING), Adjust(1, 0), WISH),
         (lambda: standing(Phase.RUNNING), Pause(), WISH),
@@ -137,6 +140,52 @@ def test_a_rule_sees_the_session_as_it_would_be() -> None:
     _, asked = machine.explained(rig.station, Asked(command), rig.now)
     risen = session._replace(settings=(session.settings[0]._replace(setpoint_ua=21_000),))
     assert asked[0].view == Gate(rig.station, command, risen, rig.now, 1, 1_000)
+
+
+@pytest.mark.parametrize(("wish", "channel"), [(CalibrationBegin(1), 1), (CalibrationEnd(), 0)])
+def test_a_rule_of_a_calibration_sees_no_rise_where_none_is_asked_for(wish: object, channel: int) -> None:
+    rig = standing(Phase.PREPARED) if channel else pressed()
+    _, asked = machine.explained(rig.station, Asked(rig.command(wish)), rig.now)
+    assert (asked[0].view.channel, asked[0].view.rise_ua) == (channel, 0)
+
+
+@pytest.mark.rule("G01")
+def test_a_change_that_is_no_whole_number_raises_nothing_while_it_is_judged() -> None:
+    rig = standing(Phase.RUNNING)
+    _, asked = machine.explained(rig.station, Asked(rig.command(Adjust(1, True))), rig.now)
+    assert (asked[0].view.session, asked[0].view.rise_ua) == (rig.station.session, 0)
+    assert "".join(f"{each.judge.__name__} " for each in asked) == WISH
+
+
+def test_a_rule_of_a_pulse_or_of_the_skin_sees_one_channel_its_reading_and_its_contact() -> None:
+    rig = Rig().prepared(rx(plan(), plan(channel=2, site="left-calf", ua=12_000)))
+    session = rig.station.session
+    readings = tuple(reading._replace(at_ms=rig.mono_ms - reading.channel) for reading in session.readings)
+    channels = tuple(
+        channel._replace(contact=channel.contact._replace(fresh_ms=number))
+        for number, channel in zip((1, 2), session.channels, strict=True)
+    )
+    session = session._replace(readings=readings, channels=channels)
+    rig.station = rig.station._replace(session=session)
+    _, asked = machine.explained(rig.station, Asked(rig.command(ArmSession())), rig.now)
+    caps, rx_ = rig.device.caps, session.rx
+    lanes = [
+        Lane(rx_, setting.plan, setting.plan.train(setting.setpoint_ua), session.limits, caps, rig.wall_ms)
+        for setting in session.settings
+    ]
+    skins = [
+        Skin(setting, reading, session.limits, caps, rx_, rig.mono_ms, channel.contact)
+        for setting, reading, channel in zip(session.settings, readings, channels, strict=True)
+    ]
+    views = [each.view for each in asked]
+    assert [view for view in views if isinstance(view, Lane)] == [lane for lane in lanes for _ in range(13)]
+    assert [view for view in views if isinstance(view, Skin)] == [skin for skin in skins for _ in range(4)]
+
+
+def test_what_would_let_current_flow_without_a_session_is_a_defect() -> None:
+    rig = standing(Phase.IDLE)
+    with pytest.raises(TypeError):
+        wishes.judged(Turn(rig.station, rig.now), rig.command(ArmSession()), None)
 
 
 # The claim, and what may overtake

@@ -339,6 +339,15 @@ def test_less_is_given_at_once() -> None:
     assert rig.station.session == before._replace(settings=(lowered, before.settings[1]))
 
 
+@pytest.mark.rule("G01")
+@pytest.mark.parametrize(("delta_ua", "said"), [(0, Tell), (1, Commit)])
+def test_the_least_rise_has_to_be_durable_and_none_is_no_wish(delta_ua: int, said: type) -> None:
+    rig = ramped()
+    _, effects = own(rig, Adjust(1, delta_ua))
+    assert [type(effect) for effect in effects] == [said]
+    assert (rig.station.waiting is not None) is (delta_ua > 0)
+
+
 @pytest.mark.rule("G08")
 @pytest.mark.parametrize(("delta_ua", "left_ua"), [(-20_000, 0), (-20_001, -1), (-19_999, 1)])
 def test_a_set_point_stays_above_zero(delta_ua: int, left_ua: int) -> None:
