@@ -43,6 +43,7 @@ from safety.messages import (
 )
 from safety.rules.views import Gate, Lane, Skin
 from safety.turn import Turn
+from safety.verdict import Reason, Severity
 
 pytestmark = [pytest.mark.rule("X3"), pytest.mark.rule("X4"), pytest.mark.hazard("H40")]
 
@@ -219,8 +220,11 @@ def test_who_has_no_claim_may_claim_and_lead_towards_zero_and_nothing_else(phase
         before, command = rig.station, rig.command(wish)
         rig.give(Asked(command))
         barred = command.verb.value not in EVERYBODYS.split() or (holder is not None and wish == Claim())
-        assert (rig.answer(command.id).code == code) is barred
-        assert not barred or rig.station == before
+        answer = rig.answer(command.id)
+        assert (answer.code == code) is barred
+        if barred:
+            assert (answer.status, answer.reasons) == ("rejected", (Reason("", Severity.REFUSE, code),))
+            assert rig.station == before
 
 
 @pytest.mark.rule("M05")
@@ -248,8 +252,11 @@ def test_a_wish_on_its_way_is_overtaken_only_by_what_raises_nothing(phase: Phase
     before, command = rig.station, rig.command(wish)
     rig.give(Asked(command))
     waits = command.verb.value not in OVERTAKES.split()
-    assert (rig.answer(command.id).code == "SES.PHASE_CHANGED") is waits
-    assert not waits or rig.station == before
+    answer = rig.answer(command.id)
+    assert (answer.code == "SES.PHASE_CHANGED") is waits
+    if waits:
+        assert (answer.status, answer.reasons) == ("rejected", (Reason("", Severity.REFUSE, "SES.PHASE_CHANGED"),))
+        assert rig.station == before
 
 
 @pytest.mark.hazard("H25")
