@@ -26,7 +26,6 @@ from rig import (
 )
 
 from safety import calibrate, wishes
-from safety.effects import Silence
 from safety.limits import HARD
 from safety.messages import CalibrationEnd, CalibrationMark, CalibrationStep, Expect, Latch, Threshold
 from safety.prescription import Dose
@@ -476,8 +475,23 @@ def test_a_handler_that_is_given_another_wish_says_so(handler: str, phase: Phase
     turn = Turn(rig.station, rig.now)
     with pytest.raises(TypeError):
         getattr(wishes, handler)(turn, rig.command(Check(())))
+    assert (turn.station, turn.effects) == (rig.station, [])
+
+
+@pytest.mark.rule("G02")
+def test_an_end_that_is_kept_by_a_broker_ends_nothing():
+    rig = Rig().calibrating()
+    before = rig.station
+    assert rig.codes(CalibrationEnd(), retained=True) == ["G02"]
+    assert rig.station == before
+
+
+@pytest.mark.rule("X3")
+def test_a_calibration_that_is_none_cannot_end():
+    rig = standing(Phase.PREPARED)
+    turn = Turn(rig.station, rig.now)
     wishes.calibration_end(turn, rig.command(CalibrationEnd()))
-    assert not any(isinstance(effect, Silence) for effect in turn.effects)
+    assert (turn.station, turn.effects) == (rig.station, [])
 
 
 @pytest.mark.hazard("H40")
