@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import pytest
 
-from safety.impedance import UNSENSED, Span, is_over, observe, remember
+from safety import impedance
+from safety.impedance import UNSENSED, Contact, Past, Span, is_over, observe, remember
 from safety.messages import Sample
 
 pytestmark = pytest.mark.hazard("H04")
 
 PLATEAU = Span(20_000, 20_000, 20_000, 10_000)
 SAMPLE = Sample(1, 20_000, 300, 100, 25_000, 20_000, 1_500, 1, 12_000, 0, True, False, False, False)
+
+
+@pytest.mark.rule("M09")
+def test_its_figures_are_those_of_the_reference():
+    assert (impedance.REFERENCE_MM2, impedance.OPEN_OHM, impedance.NO_CURRENT_OHM) == (2_500, 8_000, 2**32 - 1)
+    assert (impedance.SHORT_OHM, impedance.SHORT_LEFT_OHM, impedance.BACK_PERCENT) == (100, 250, 80)
+    assert (impedance.BUCKET, impedance.SECOND_MS, impedance.WINDOW_MS, impedance.MINUTE_MS) == (
+        10, 1_000, 10_000, 60_000,
+    )  # fmt: skip
+
+
+@pytest.mark.rule("X7")
+def test_of_a_pad_that_was_never_read_nothing_is_known():
+    assert Contact(
+        baseline_ohm=0, baseline_ua=0, recent=(), bucket=(), medians=(), minutes=(), in_a_row=(0, 0), fresh_ms=0,
+        learned=(), recent_ms=(), balance=(0, 0, 0, 0), past=Past(probe_ohm=0, doubt_ms=0, uneven_ms=0),
+    ) == UNSENSED  # fmt: skip
+    assert impedance.EVEN == (0, 0, 0, 0)
 
 
 @pytest.mark.rule("M10")

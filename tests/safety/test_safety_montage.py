@@ -39,6 +39,17 @@ def ordinary(pair: Montage) -> bool:
     return one_side and any(regions <= limb for limb in LIMBS)
 
 
+def test_the_words_for_regions_and_sides_are_these() -> None:
+    regions = (
+        "head eye mouth neck chest upper-back abdomen lower-back genital shoulder upper-arm forearm hand buttock thigh "
+        "knee lower-leg foot foot-sole"
+    )
+    assert {each.name: each.value for each in Region} == {
+        word.upper().replace("-", "_"): word for word in regions.split()
+    }
+    assert {each.name: each.value for each in Side} == {"LEFT": "left", "RIGHT": "right", "MIDDLE": "middle"}
+
+
 def test_exactly_the_pairs_of_one_limb_or_the_small_of_the_back_are_listed() -> None:
     assert len(PAIRS) == 57 * 57
     assert [pair for pair in PAIRS if is_listed(pair)] == [pair for pair in PAIRS if ordinary(pair)]

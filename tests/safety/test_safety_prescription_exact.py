@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, fields
+
 import pytest
-from rig import plan
+from rig import plan, rx
 
 from safety.limits import Modality
-from safety.prescription import Dose, PrescriptionError, Programme, worst_dose
+from safety.prescription import NMES_FAST_US, PPM, Dose, Plan, PrescriptionError, Programme, worst_dose
 
 pytestmark = pytest.mark.hazard("H22")
 
@@ -14,6 +16,29 @@ NMES = Programme(
     modality=Modality.NMES, ramp_up_ms=1_000, on_ms=2_000, ramp_down_ms=1_000, off_ms=6_000, therapy_ms=60_000
 )
 TENS = Programme(modality=Modality.TENS, ramp_up_ms=1_000, on_ms=59_000, ramp_down_ms=0, off_ms=0, therapy_ms=60_000)
+
+
+@pytest.mark.rule("G17")
+def test_its_figures_are_those_of_the_reference():
+    assert (PPM, NMES_FAST_US) == (1_000_000, 100_000)
+
+
+@pytest.mark.rule("X8")
+@pytest.mark.parametrize("kind", [NMES, plan(), plan().calibration, rx(), Dose()])
+def test_what_a_clinician_has_allowed_cannot_be_changed(kind: object):
+    name = fields(kind)[0].name  # type: ignore[arg-type]
+    with pytest.raises(FrozenInstanceError):
+        setattr(kind, name, getattr(kind, name))
+
+
+@pytest.mark.rule("X3")
+def test_what_a_prescription_does_not_say_is_nothing_and_the_warm_up_begins_at_half():
+    bare = Plan(
+        channel=1, site="left-calf", pair="a", ua=1, max_ua=1, width_us=1, gap_us=0, period_us=3, area_mm2=1
+    )  # fmt: skip
+    assert (bare.delay_ms, bare.calibration, bare.montage, bare.small_pad_reason, bare.twin) == (0, None, None, "", 0)
+    assert (NMES.warm_up_ms, NMES.cool_down_ms, NMES.warm_ppm) == (0, 0, 500_000)
+    assert Dose() == Dose(nc=0, i2t=0, on_ms=0)
 
 
 @pytest.mark.rule("G01")

@@ -486,6 +486,7 @@ def test_without_a_calibration_its_rules_say_nothing():
     seen = gate(rig, CalibrationStep(1_000), rise_ua=1_000)
     for judge in (*trial.TRIAL_STEP, *trial.TRIAL_MARK):
         assert judge(seen) is None
+        assert judge(seen._replace(session=None)) is None
     assert trial.g28_trial(seen._replace(session=None)) is None
     assert trial.g01_trial(seen._replace(session=None)) is None
     calibrating = at_level(Rig().calibrating(), 10_000)
@@ -494,6 +495,22 @@ def test_without_a_calibration_its_rules_say_nothing():
     session = calibrating.station.session
     assert trial.g28_burst(gate(calibrating, CalibrationStep(0), session=session._replace(permit=None))) is None
     assert calibrate.level_ua(session, session.trial) == 10_000
+
+
+@pytest.mark.rule("X4")
+@pytest.mark.hazard("H40")
+def test_what_each_wish_of_a_calibration_is_asked_and_in_which_order():
+    rules = {name: [judge.__name__ for judge in getattr(trial, name)] for name in dir(trial) if name[:6] == "TRIAL_"}
+    assert rules == {
+        "TRIAL_BEGIN": ["g01_trial", "g28_trial"],
+        "TRIAL_LOWER": ["g01_trial"],
+        "TRIAL_STEP": [
+            "g01_trial", "g02_button", "g18_press", "g19_let_go", "g19_apart", "g19_sought", "g28_burst",
+        ],
+        "TRIAL_HOLD": ["g02_button"],
+        "TRIAL_MARK": ["g19_order", "g19_given"],
+    }  # fmt: skip
+    assert (trial.REFUSE, trial.PPM, trial.ORDER) == (Severity.REFUSE, 1_000_000, (SENSORY, MOTOR, MAXIMAL))
 
 
 @pytest.mark.rule("G17")
