@@ -368,15 +368,14 @@ def plant(mutant: Mutant, room: Module) -> None:
 
 
 def judge_imports(
-    mutants: Sequence[Mutant], rooms: dict[str, Module], jobs: int, tests: str, seconds: dict[str, float], done: Done
+    mutants: Sequence[Mutant], rooms: dict[str, Module], jobs: int, files: Sequence[str], done: Done
 ) -> None:
-    """Try every mutant of what runs at import, with safety/ and the tests imported anew in each child.
+    """Try every mutant of what runs at import, with safety/ and the test files imported anew in each child.
 
     pytest is started once, and each child collects for itself.
     """
     if any(name.partition(".")[0] == "safety" for name in sys.modules):
         raise RuntimeError("safety/ is imported already: a fork would hold the shipped code")
-    files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / tests).rglob("test_*.py"))
     deadly: defaultdict[str, list[str]] = defaultdict(list)
 
     def learnt(outcome: Outcome) -> None:
@@ -392,8 +391,8 @@ def judge_imports(
             killers = deadly[mutant.path]
             elsewhere = list(dict.fromkeys(killer.partition("::")[0] for killer in killers))[:2]
             first = list(dict.fromkeys([*own_tests(mutant.path, files), *elsewhere]))
-            rounds = [each for each in (first, files) if each]
-            anew = Anew(session, rounds, {killer: place for place, killer in enumerate(killers)}, seconds)
+            rounds = [each for each in (first, list(files)) if each]
+            anew = Anew(session, rounds, {killer: place for place, killer in enumerate(killers)})
 
             def attempt(tell: int, mutant: Mutant = mutant, anew: Anew = anew) -> int:
                 signal.setitimer(signal.ITIMER_PROF, LEAST_START_S)
@@ -404,7 +403,7 @@ def judge_imports(
         pool.finish()
 
     with compiled_once(), hushed():
-        opened([tests], work)
+        opened(files, work)
 
 
 class Anew(NamedTuple):
@@ -414,7 +413,7 @@ class Anew(NamedTuple):
     rounds: list[list[str]]
     """Test files: those first that will probably do, then all."""
     killers: dict[str, int]
-    seconds: dict[str, float]
+    """Tests that killed a mutant of this module, in the order in which they are tried."""
 
     def judge(self, tell: int) -> int:
         """Collect and run the tests, until one fails."""
@@ -427,13 +426,13 @@ class Anew(NamedTuple):
                 return EXIT_KILLED
             left = [each for each in exact(self.session.items) if each.nodeid not in tried]
             tried.update(each.nodeid for each in left)
-            if until_one_fails(sorted(left, key=self.turn), self.seconds, tell) == EXIT_KILLED:
+            if until_one_fails(sorted(left, key=self.turn), {}, tell) == EXIT_KILLED:
                 return EXIT_KILLED
         return EXIT_SURVIVED
 
-    def turn(self, item: pytest.Item) -> tuple[int, float]:
-        """When a test has its turn: first those that killed a mutant of this module, then the quick ones."""
-        return self.killers.get(item.nodeid, len(self.killers)), self.seconds.get(item.nodeid, UNKNOWN_S)
+    def turn(self, item: pytest.Item) -> int:
+        """When a test has its turn: first those that killed a mutant of this module, then in the order of the files."""
+        return self.killers.get(item.nodeid, len(self.killers))
 
 
 @contextlib.contextmanager

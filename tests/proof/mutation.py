@@ -102,8 +102,13 @@ def objections(outcomes: Iterable[judge.Outcome], reviewed: Book, *, complete: b
 
 def own_files(mutants: Sequence[Mutant]) -> list[str]:
     """The test files that belong to the modules of these mutants."""
-    files = [path.relative_to(ROOT).as_posix() for path in (ROOT / TESTS).rglob("test_*.py")]
+    files = files_of_tests()
     return sorted({file for path in {each.path for each in mutants} for file in judge.own_tests(path, files)})
+
+
+def files_of_tests() -> list[str]:
+    """Every file with tests of safety/."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / TESTS).rglob("test_*.py"))
 
 
 def log_file(cache: Path = CACHE) -> Path:
@@ -155,7 +160,7 @@ def run(
             progress.update(task, advance=1, description=f"mutants, {lived} survive")
 
         left = [each for each in mutants if each.key not in tried]
-        judge.judge_imports([each for each in left if not each.function], rooms, jobs, TESTS, {}, done)
+        judge.judge_imports([each for each in left if not each.function], rooms, jobs, files_of_tests(), done)
         inside = [each for each in left if each.function]
         seen = judge.judge_functions(inside, rooms, jobs, tests, done, CACHE)
     if seen.failed:

@@ -57,7 +57,7 @@ class Seen(NamedTuple):
     """Those whose line was run."""
 
 
-def taken(seeds: Sequence[int] = SEEDS, steps: int = LIFE) -> list[Taken]:
+def taken(seeds: Sequence[int], life: int) -> list[Taken]:
     """Play the recorded sessions and lives of the adversary; gives every step."""
     machine = importlib.import_module("safety.machine")
     search, verdicts = (importlib.import_module(f"tests.proof.{name}") for name in ("search", "verdicts"))
@@ -72,15 +72,15 @@ def taken(seeds: Sequence[int] = SEEDS, steps: int = LIFE) -> list[Taken]:
         for name in verdicts.names():
             list(verdicts.play(verdicts.read(verdicts.SESSIONS / f"{name}.ndjson.gz")))
         for seed in seeds:
-            search.Life(seed).live(steps)
+            search.Life(seed).live(life)
     return found
 
 
-def recorded_into(file: Path) -> int:
+def recorded_into(file: Path, seeds: Sequence[int], life: int) -> int:
     """Write the steps and the lines of safety/ that they run; in a child, so that a fork can import mutants."""
     recorder = coverage.Coverage(data_file=None, branch=False, source=["safety"], config_file=False)
     with recorder.collect():
-        steps = taken()
+        steps = taken(seeds, life)
     data = recorder.get_data()
     lines = {
         (Path(name).relative_to(judge.ROOT).as_posix(), line)
@@ -115,13 +115,19 @@ def replayed(mutant: Mutant, room: Module, steps: bytes, tell: int) -> int:
     return judge.EXIT_KILLED if where else judge.EXIT_SURVIVED
 
 
-def compared(mutants: Sequence[Mutant], rooms: Mapping[str, Module], jobs: int) -> Seen:
+def compared(
+    mutants: Sequence[Mutant],
+    rooms: Mapping[str, Module],
+    jobs: int,
+    seeds: Sequence[int] = SEEDS,
+    life: int = LIFE,
+) -> Seen:
     """Compare each of these mutants with the shipped code, step by step."""
     if any(name.partition(".")[0] == "safety" for name in sys.modules):
         raise RuntimeError("safety/ is imported already: a fork would hold the shipped code")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "steps"
-        if os.waitpid(judge.in_child(partial(recorded_into, file)), 0)[1]:
+        if os.waitpid(judge.in_child(partial(recorded_into, file, seeds, life)), 0)[1]:
             raise RuntimeError("the sessions could not be played without a mutant")
         number, lines, steps = pickle.loads(file.read_bytes())  # noqa: S301 - written by our own child
     where: dict[str, str] = {}
