@@ -130,7 +130,7 @@ def g02_button(g: Gate) -> Reason | None:
 def g18_press(g: Gate) -> Reason | None:
     """A press raises by at most 1 mA, at most once a second."""
     found = pushed(g)
-    if found is None or g.rise_ua <= 0:
+    if found is None:
         return None
     setting, limits = found.setting, found.session.limits
     if g.rise_ua > limits.rise_ua:
@@ -270,9 +270,10 @@ def g19_order(g: Gate) -> Reason | None:
     trial, setting = found.trial, found.setting
     if wish.threshold is not sought(trial.marks) or (wish.absent and of(trial.marks, wish.threshold)):
         return Reason("G19", REFUSE, "CAL.ORDER", g.channel)
-    least_ua = max((mark.ua for mark in trial.marks if mark.threshold is not wish.threshold and mark.ua), default=0)
-    if not wish.absent and setting.setpoint_ua < least_ua:
-        return Reason("G19", REFUSE, "CAL.ORDER", g.channel, setting.setpoint_ua, least_ua, "uA")
+    others = [mark.ua for mark in trial.marks if mark.threshold is not wish.threshold]
+    above = [ua for ua in others if ua is not None and ua > setting.setpoint_ua]
+    if above and not wish.absent:
+        return Reason("G19", REFUSE, "CAL.ORDER", g.channel, setting.setpoint_ua, max(above), "uA")
     return None
 
 

@@ -101,6 +101,7 @@ def test_g19_only_a_muscle_under_skin_that_feels_little_needs_them(modality: str
 @pytest.mark.rule("G08")
 def test_g08_before_the_thresholds_are_found_the_window_binds_and_in_a_calibration_the_class():
     for ua, window, class_cap in (
+        (1, True, True),
         (30_000, True, True),
         (30_001, False, True),
         (50_001, False, False),
@@ -413,6 +414,7 @@ def test_what_is_sought_next(found: tuple[tuple[Threshold, int | None], ...], fo
 def test_a_threshold_is_the_lower_of_its_repeats():
     found = marks((SENSORY, 9), (SENSORY, 8), (MOTOR, None))
     assert [trial.threshold_ua(found, threshold) for threshold in Threshold] == [8, None, None]
+    assert trial.threshold_ua(marks((SENSORY, None), (SENSORY, 5)), SENSORY) == 5
 
 
 # What is asked at all
@@ -483,10 +485,14 @@ def test_a_handler_that_is_given_another_wish_says_so(handler: str, phase: Phase
 @pytest.mark.hazard("H40")
 def test_without_a_calibration_its_rules_say_nothing():
     rig = standing(Phase.PREPARED)
-    seen = gate(rig, CalibrationStep(1_000), rise_ua=1_000)
-    for judge in (*trial.TRIAL_STEP, *trial.TRIAL_MARK):
-        assert judge(seen) is None
-        assert judge(seen._replace(session=None)) is None
+    for wish, rules in (
+        (CalibrationStep(1_000), trial.TRIAL_STEP),
+        (CalibrationMark(SENSORY, absent=False), trial.TRIAL_MARK),
+    ):
+        seen = gate(rig, wish, rise_ua=1_000)
+        for judge in rules:
+            assert judge(seen) is None
+            assert judge(seen._replace(session=None)) is None
     assert trial.g28_trial(seen._replace(session=None)) is None
     assert trial.g01_trial(seen._replace(session=None)) is None
     calibrating = at_level(Rig().calibrating(), 10_000)
