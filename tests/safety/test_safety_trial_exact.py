@@ -157,10 +157,10 @@ def test_g28_what_is_reserved_is_rounded_down_and_what_a_burst_gives_up():
     odd: Limits = replace(limits, session_nc=1_001, session_i2t=2_003, session_on_ms=3_007, calibration_ppm=333_333)
     assert trial.trial_dose(odd) == Dose(nc=333, i2t=667, on_ms=1_002)
     setting = pressed().session.settings[1]._replace(setpoint_ua=503)
-    setting = setting._replace(plan=plan(channel=2, width_us=301, period_us=25_300))
-    # 118.6 periods of 25.3 ms in 3 s are 119 pulses, and one more: 120 of 303 nC and of 2 x 503^2 x 301 uA^2 us
+    setting = setting._replace(plan=plan(channel=2, width_us=301, period_us=25_630))
+    # 117.05 periods of 25.63 ms in 3 s are 118 pulses, and one more: 119 of 303 nC and of 2 x 503^2 x 301 uA^2 us
     assert trial.burst_dose(setting) == Dose(
-        nc=-(-120 * 303 * 105 // 100), i2t=-(-120 * 152_311_418 * 105 // 100), on_ms=3_000
+        nc=-(-119 * 303 * 105 // 100), i2t=-(-119 * 152_311_418 * 105 // 100), on_ms=3_000
     )
 
 
