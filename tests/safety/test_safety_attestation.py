@@ -158,3 +158,9 @@ def test_without_an_attestation_or_a_montage_the_class_is_the_prescriptions() ->
     for sensation in CLASSES:
         assert class_of(rx(plan(montage=None), sensation=sensation), None) is sensation
     assert class_of(rx(plan(montage=pads("left foot", "left foot-sole"))), None) is Sensation.S1
+
+
+@pytest.mark.hazard("H05")
+def test_one_pad_on_a_sole_is_enough_among_several_channels() -> None:
+    sole = plan(channel=2, montage=pads("left foot", "left foot-sole"))
+    assert class_of(rx(plan(), sole), None) is Sensation.S1

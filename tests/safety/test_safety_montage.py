@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from safety.montage import ARM, LEG, Montage, Region, Side, crosses, is_denied, is_listed
+from safety.montage import ARM, FOOT, LEG, Montage, Region, Side, crosses, is_denied, is_listed
 
 pytestmark = [pytest.mark.rule("G06"), pytest.mark.hazard("H01"), pytest.mark.hazard("H03")]
 
@@ -58,6 +58,7 @@ def test_exactly_the_pairs_of_one_limb_or_the_small_of_the_back_are_listed() -> 
 
 def test_the_limbs_share_no_region() -> None:
     assert ({region.value for region in ARM}, {region.value for region in LEG}) == LIMBS
+    assert {region.value for region in FOOT} == {"foot", "foot-sole"}
 
 
 @pytest.mark.parametrize("region", ["head", "eye", "mouth", "neck", "genital", "chest", "upper-back"])

@@ -45,6 +45,11 @@ def pressed(
     return Gate(rig.station, rig.command(wish), session, rig.now._replace(mono_ms=NOW_MS), 2, rise_ua)
 
 
+def test_its_figures_are_those_of_the_reference():
+    assert (trial.HELD_MS, trial.BURST_MS, trial.LOUD_BURST_MS, trial.APART_MS) == (1_000, 3_000, 2_000, 4_000)
+    assert (trial.LOUD_UA, trial.SPREAD_PPM, trial.REPEATS) == (20_000, 150_000, 2)
+
+
 def test_the_wish_is_about_the_channel_of_the_trial():
     seen = pressed()
     found = trial.pushed(seen)
