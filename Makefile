@@ -11,7 +11,7 @@ help:
 	@echo "make bench   the measurements of tests/bench"
 	@echo "make safety-case  docs/safety-case from the rules, their limits and the markers of the tests"
 	@echo "make verdicts  what the rules say to the recorded sessions, written anew"
-	@echo "make proof   every mutant of safety/, every rule silenced, every module by its own tests (long)"
+	@echo "make proof   every mutant of safety/, every rule silenced, every module by its own tests, every walk (long)"
 	@echo "make proof-quick  a sample of it, part of make test"
 	@echo "make lock    compile the requirements files from pyproject.toml again (needs uv)"
 

@@ -61,7 +61,11 @@ async def keep(settings: Settings) -> None:
     # First the ledger: it may be made only where nothing was ever journalled, also after a crash between the two.
     ledger = Ledger(settings.storage.ledger, admit, may_create=not settings.storage.journal.exists())
     journal = Journal.open(
-        settings.storage.journal, instance, now, lambda error: log.error("journal.failing", error=str(error))
+        settings.storage.journal,
+        instance,
+        policy.digest,
+        now,
+        lambda error: log.error("journal.failing", error=str(error)),
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(journal.close)

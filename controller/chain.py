@@ -27,15 +27,15 @@ BUSY_S = 0.25
 TABLES = (
     """CREATE TABLE journal (
         seq INTEGER PRIMARY KEY, device TEXT NOT NULL, entry INTEGER NOT NULL,
-        mono_ms INTEGER NOT NULL, wall_ms INTEGER NOT NULL,
+        mono_ms INTEGER NOT NULL, wall_ms INTEGER NOT NULL, policy TEXT NOT NULL,
         kind TEXT NOT NULL, body TEXT NOT NULL, prev TEXT NOT NULL, hash TEXT NOT NULL) STRICT""",
     """CREATE TABLE answers (
         principal TEXT, command_id TEXT, digest TEXT NOT NULL, answer TEXT, wall_ms INTEGER NOT NULL,
         PRIMARY KEY (principal, command_id)) STRICT, WITHOUT ROWID""",
     "CREATE INDEX answers_by_age ON answers (wall_ms)",
 )
-SELECT = "SELECT seq, device, entry, mono_ms, wall_ms, kind, body, prev, hash FROM journal ORDER BY seq"
-INSERT = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+SELECT = "SELECT seq, device, entry, mono_ms, wall_ms, policy, kind, body, prev, hash FROM journal ORDER BY seq"
+INSERT = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 REMEMBER = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)"
 FORGET = "DELETE FROM answers WHERE wall_ms < ?"
 ANSWERS_KEPT_MS = 24 * 3_600_000
@@ -73,12 +73,13 @@ GENESIS_FORM = form(Genesis, named=True)
 
 
 class Draft(NamedTuple):
-    """An entry that has no place in the chain yet."""
+    """An entry that has no place in the chain yet, and the digest of the site's policy it was made under (X2)."""
 
     device: str
     entry: int
     mono_ms: int
     wall_ms: int
+    policy: str
     kind: str
     body: str
 
@@ -91,13 +92,14 @@ class Row(NamedTuple):
     entry: int
     mono_ms: int
     wall_ms: int
+    policy: str
     kind: str
     body: str
     prev: str
     hash: str
 
 
-ROW_TYPES = (int, str, int, int, int, str, str, str, str)
+ROW_TYPES = (int, str, int, int, int, str, str, str, str, str)
 
 
 class Remembered(NamedTuple):
@@ -152,7 +154,7 @@ def flaw(row: Row, seq: int, prev: str) -> str:
         return f"the row is missing; row {row.seq} comes next"
     if row.prev != prev:
         return "it does not follow from the row before"
-    if row != link(seq, Draft(*row[1:7]), prev):
+    if row != link(seq, Draft(*row[1:8]), prev):
         return "its content does not give its hash"
     return ""
 
@@ -192,15 +194,16 @@ def verify(path: Path) -> Verification:
 
 
 class JournalFile:
-    """The file in the hands of the one process that may write it."""
+    """The file in the hands of the one process that may write it, under one policy of the site."""
 
-    def __init__(self, path: Path, instance: str, now: Now) -> None:
+    def __init__(self, path: Path, instance: str, policy: str, now: Now) -> None:
         """Open the file, or make it and begin its chain.
 
         Raises JournalInUseError where another process has it, JournalError where it cannot be written.
         """
         self._path = path
         self._instance = instance
+        self.policy = policy
         self._head = (0, BEFORE_FIRST)
         with ExitStack() as opened:
             try:
@@ -228,7 +231,8 @@ class JournalFile:
                     execute(table)
                 digest = sha256(canonical().encode()).hexdigest()
                 genesis = Genesis(schema=SCHEMA, instance=self._instance, limits_digest=digest)
-                draft = Draft("", 0, now.mono_ms, now.wall_ms, GENESIS, dumps(GENESIS_FORM.write(genesis)))
+                body = dumps(GENESIS_FORM.write(genesis))
+                draft = Draft("", 0, now.mono_ms, now.wall_ms, self.policy, GENESIS, body)
                 execute(INSERT, link(1, draft, BEFORE_FIRST))
         return bool(tables == 0)
 

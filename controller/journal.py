@@ -61,13 +61,14 @@ class Journal:
         self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
 
     @classmethod
-    def open(cls, path: Path, instance: str, now: Now, on_error: Callable[[Exception], None]) -> Self:
+    def open(cls, path: Path, instance: str, policy: str, now: Now, on_error: Callable[[Exception], None]) -> Self:
         """Open or make the file, check its whole chain, and start to write; needs a running event loop.
 
+        Every row bears the digest of the site's `policy` (X2).
         `on_error` is called on the loop when commits begin to fail. Raises JournalInUseError where another process has
         the file, JournalCorruptError where it is not as it was written, else JournalError where it cannot be used.
         """
-        journal = cls(JournalFile(path, instance, now), on_error)
+        journal = cls(JournalFile(path, instance, policy, now), on_error)
         try:
             journal._recall_all(now)
         except JournalError:
@@ -91,7 +92,8 @@ class Journal:
 
         Raises JournalFullError where too much waits, ValueError for what cannot be written, JournalError after close.
         """
-        draft = Draft(device, entry.id, now.mono_ms, now.wall_ms, entry.kind.value, body_json(entry))
+        policy, kind = self._file.policy, entry.kind.value
+        draft = Draft(device, entry.id, now.mono_ms, now.wall_ms, policy, kind, body_json(entry))
         self._put(draft, now, done, CAPACITY if entry.kind in STOPLIKE else CAPACITY - STOP_RESERVE)
         self._standing[device].add(entry.id, entry.body)
 

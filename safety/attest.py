@@ -10,7 +10,7 @@ from safety.prescription import Prescription
 from safety.rules import papers
 from safety.rules.views import Gate
 from safety.state import Session
-from safety.turn import Turn
+from safety.turn import Turn, sure, wished
 
 
 def treated_as(rx: Prescription, attestation: Attestation | None) -> Prescription:
@@ -36,9 +36,7 @@ def vouched(turn: Turn, session: Session, attestation: Attestation) -> Session:
 
 def attest(turn: Turn, command: Command) -> None:
     """Keep the answers; an absolute contraindication locks the patient and ends the session."""
-    session, wish = turn.station.session, command.wish
-    if session is None or not isinstance(wish, Attest):
-        raise TypeError(wish)
+    session, wish = sure(turn.station.session), wished(command, Attest)
     attestation = Attestation(at_wall_ms=turn.now.wall_ms, by=command.principal, answers=wish.answers)
     session = vouched(turn, session, attestation)
     turn.station = turn.station._replace(session=session)

@@ -80,7 +80,7 @@ def begin(turn: Turn, command: Command, session: Session, number: int) -> None:
 
 def begun(turn: Turn, waiting: Waiting, session: Session) -> None:
     """The device is armed: the button may be pressed."""
-    number = waiting.channels[0]
+    (number,) = waiting.channels
     shape = Programme(
         modality=session.rx.programme.modality,
         ramp_up_ms=session.limits.ramp_ms,
@@ -122,10 +122,11 @@ def press(turn: Turn, command: Command, session: Session, delta_ua: int) -> None
 def still_down(turn: Turn, command: Command) -> None:
     """A button that is down when no burst may begin has not been let go."""
     session = turn.station.session
-    trial = session.trial if session else None
-    if session is not None and trial is not None and not trial.began_ms:
-        held_ms = max(trial.held_ms, turn.now.mono_ms - age_ms(turn.now, command))
-        turn.station = turn.station._replace(session=session._replace(trial=trial._replace(held_ms=held_ms)))
+    if session is None or session.trial is None or session.trial.began_ms:
+        return
+    held_ms = max(session.trial.held_ms, turn.now.mono_ms - age_ms(turn.now, command))
+    trial = session.trial._replace(held_ms=held_ms)
+    turn.station = turn.station._replace(session=session._replace(trial=trial))
 
 
 def lower(turn: Turn, command: Command, session: Session, delta_ua: int) -> None:
@@ -154,13 +155,13 @@ def let_go(trial: Trial, now_ms: int) -> Trial:
 def burst(turn: Turn, event: Tick, late_ms: int) -> Tick | None:
     """Count what was given, end a burst whose time is over, ask the rules; gives what may be driven, if anything."""
     station, now_ms = turn.station, turn.now.mono_ms
-    session, trial = station.session, station.session.trial if station.session else None
-    device = station.device
-    if session is None or trial is None or device is None:
+    session, device = station.session, station.device
+    if session is None or session.trial is None or device is None:
         return None
+    trial, step_ua = session.trial, device.caps.step_ua
     channels = tuple(
         [
-            play(channel, setting, trial.shape, device.caps.step_ua, now_ms, late_ms, LOUD_UA)
+            play(channel, setting, trial.shape, step_ua, now_ms, late_ms, LOUD_UA)
             for channel, setting in zip(session.channels, session.settings, strict=True)
         ]
     )
@@ -169,10 +170,10 @@ def burst(turn: Turn, event: Tick, late_ms: int) -> Tick | None:
         trial = let_go(trial, now_ms)
     if not trial.began_ms:
         event = event._replace(wanted=OFF)
-    for channel, setting in zip(channels, session.settings, strict=True):
-        ua = channel.train.ua if channel.train and trial.began_ms else 0
-        if ua and setting.plan.channel == trial.channel and is_plateau(ua, setting.setpoint_ua, device.caps.step_ua):
-            trial = trial._replace(felt_ua=setting.setpoint_ua)
+    ua = level_ua(session, trial)
+    train = next(c.train for c, s in zip(channels, session.settings, strict=True) if s.plan.channel == trial.channel)
+    if trial.began_ms and train is not None and is_plateau(train.ua, ua, step_ua):
+        trial = trial._replace(felt_ua=ua)
     session = session._replace(channels=channels, trial=trial)
     turn.station = station = station._replace(session=session, beat=station.beat._replace(tick_ms=now_ms))
     watch = Watch(station, session, session.limits, event.wanted, now_ms, turn.now.wall_ms, late_ms, event.unsynced_ms)
@@ -194,17 +195,16 @@ def mark(turn: Turn, command: Command, session: Session, wish: CalibrationMark) 
     if trial is None:
         return
     ua, code, marks = level_ua(session, trial), "OK", trial.marks
-    kept = Mark(wish.threshold, None if wish.absent else ua)
+    said = "absent" if wish.absent else str(ua)
     before = threshold_ua(marks, wish.threshold)
-    if kept.ua is not None and before is not None and is_spread(before, kept.ua):
+    if not wish.absent and before is not None and is_spread(before, ua):
         marks, code = tuple(mark for mark in marks if mark.threshold is not wish.threshold), "CAL.SPREAD"
-    marks = (*marks, kept)
+    marks = (*marks, Mark(wish.threshold, None if wish.absent else ua))
     repeats = len(of(marks, wish.threshold))
-    if kept.ua is not None and repeats < REPEATS:
+    if not wish.absent and repeats < REPEATS:
         ua = ua * AGAIN_PERCENT // 100
     trial = let_go(trial, turn.now.mono_ms)._replace(marks=marks, felt_ua=0)
     turn.station = turn.station._replace(session=at(session, trial.channel, ua)._replace(trial=trial))
-    said = "absent" if kept.ua is None else str(kept.ua)
     record(turn, command, session.id, f"channel={trial.channel} {wish.threshold}={said}")
     following = sought(marks)
     turn.answer(

@@ -10,7 +10,7 @@ from typing import Final
 from safety.messages import Adverse, Command, Present, Rate, Rated, Report, SkinCheck, Verb
 from safety.permits import record
 from safety.state import Phase
-from safety.turn import Turn
+from safety.turn import Turn, sure, wished
 from safety.verdict import Reason, Severity
 
 PAIN_SCORE = 7
@@ -19,11 +19,9 @@ PAIN_SCORE = 7
 
 def confirm(turn: Turn, command: Command) -> None:
     """Take note of presence, a rating, or a look at the skin; what is not well ends the session."""
-    session, wish, now_ms = turn.station.session, command.wish, turn.now.mono_ms
-    if session is None:
-        raise TypeError(session)
+    session, now_ms = sure(turn.station.session), turn.now.mono_ms
     care, detail = session.care, ""
-    match wish:
+    match command.wish:
         case Present():
             care = care._replace(present_ms=now_ms)
         case Rate(Rated.EFFORT, score):
@@ -45,17 +43,12 @@ def confirm(turn: Turn, command: Command) -> None:
 
 def report(turn: Turn, command: Command) -> None:
     """Believe whoever reports that something went wrong. Like a stop it needs no claim, and no rule is asked."""
-    wish = command.wish
-    if not isinstance(wish, Report):
-        raise TypeError(wish)
-    adverse(turn, command, wish.kind.value)
+    adverse(turn, command, wished(command, Report).kind.value)
 
 
 def adverse(turn: Turn, command: Command, what: str) -> None:
     """Stop, and lock each site of the session for this patient (M24)."""
-    session = turn.station.session
-    if session is None:
-        raise TypeError(session)
+    session = sure(turn.station.session)
     reasons = tuple(Reason("M24", Severity.LOCK, "SES.ADVERSE", s.plan.channel) for s in session.settings)
     if turn.station.phase is Phase.UNCERTAIN:
         turn.latch(reasons)

@@ -36,7 +36,7 @@ def asked() -> frozenset[str]:
     rooms: tuple[Mapping[str, object], ...] = (vars(wishes), vars(monitor), vars(ledger))
     lists = [value for room in rooms for name, value in room.items() if name.isupper() and isinstance(value, tuple)]
     names = {getattr(judge, "__name__", "") for each in lists for judge in each}
-    return frozenset(name[:3].upper() for name in names if name[:1] in {"g", "m", "l"} and name[1:3].isdigit())
+    return frozenset(name[:3].upper() for name in names if name[1:3].isdigit())
 
 
 def gaps() -> tuple[str, ...]:

@@ -282,4 +282,4 @@ class Probe:
 
 
 Effect = Silence | Tell | Note | Commit | Ask | Arm | Drive | Feed | Probe
-ENERGISING = (Arm, Drive, Feed, Probe)
+"""Every effect there is, in the order in which those of one step are performed."""

@@ -9,6 +9,7 @@ from safety.impedance import Span, doubted, median, observe, paired
 from safety.impedance import probed as checked
 from safety.messages import (
     Booted,
+    Capabilities,
     Committed,
     Denied,
     DeviceDown,
@@ -24,19 +25,20 @@ from safety.messages import (
     Probed,
     Status,
 )
-from safety.permits import arm_device, probe_train, record, rolled
+from safety.permits import arm_device, probe_train, record
 from safety.rules import line, monitor
 from safety.rules.skin import g20
 from safety.rules.views import Look, Noise, Skin, Word
 from safety.state import Channel, Device, Phase, Purpose, Reading, Session, Stopping, Waiting
-from safety.turn import ENERGISED, FLOWING, Turn
+from safety.turn import ENERGISED, FLOWING, Turn, sure
 from safety.verdict import Clear, Reason, Scope, Severity
 from safety.wishes import run
 
 FLAWS_MS = 1_000
 ARMING = (Purpose.ARMED, Purpose.REARMED, Purpose.TRIAL_ARMED)
 """The device has been sent an Arm and its answer is awaited."""
-RESERVING = (Purpose.ARM_PERMIT, Purpose.TRIAL_PERMIT)
+RESERVING = {Purpose.ARM_PERMIT: Purpose.ARMED, Purpose.TRIAL_PERMIT: Purpose.TRIAL_ARMED}
+"""What waits for a reservation, and what for once that is durable."""
 STILL = (DeviceState.STOPPED, DeviceState.CUT)
 
 # The journal
@@ -44,9 +46,8 @@ STILL = (DeviceState.STOPPED, DeviceState.CUT)
 
 def booted(turn: Turn, event: Booted) -> None:
     """Begin with what the journal remembers; a session that was open is over, and counts as delivered."""
-    count = turn.station.tally._replace(next_id=event.next_id)
     turn.next_id = max(event.next_id, 1)
-    turn.station = turn.station._replace(boot_id=event.boot_id, latches=event.latches, tally=count)
+    turn.station = turn.station._replace(boot_id=event.boot_id, latches=event.latches)
     if not event.open_session:
         return
     crash = Latch(turn.new_id(), Scope.SESSION, "X6", Clear.NEW_SESSION, "", turn.now.wall_ms)
@@ -60,21 +61,18 @@ def booted(turn: Turn, event: Booted) -> None:
 
 def committed(turn: Turn, event: Committed) -> None:
     """A permission is durable: now it may be used, if nothing has happened meanwhile."""
-    waiting, session = turn.station.waiting, turn.station.session
-    if waiting is None or waiting.entry != event.entry or session is None:
+    waiting = turn.station.waiting
+    if waiting is None or waiting.entry != event.entry:
         return
+    session = sure(turn.station.session)
     if event.token:
         care = session.care._replace(token=event.token, hold_ends_ms=event.hold_ends_ms)
         session = session._replace(care=care)
         turn.station = turn.station._replace(session=session)
     if waiting.purpose is Purpose.CHECK_PERMIT:
-        probe_next(turn, waiting, waiting.channels)
-    elif waiting.purpose is Purpose.ARM_PERMIT:
-        turn.station = turn.station._replace(session=rolled(session)._replace(permit=waiting.permit))
-        arm_device(turn, waiting.command, Purpose.ARMED, waiting.permit)
-    elif waiting.purpose is Purpose.TRIAL_PERMIT:
-        turn.station = turn.station._replace(session=rolled(session)._replace(permit=waiting.permit))
-        arm_device(turn, waiting.command, Purpose.TRIAL_ARMED, waiting.permit, waiting.channels)
+        probe_next(turn, session, waiting, waiting.channels)
+    elif waiting.purpose in RESERVING:
+        arm_device(turn, session, waiting.command, RESERVING[waiting.purpose], waiting.permit, waiting.channels)
     elif turn.station.holds:
         turn.drop_waiting(turn.station.holds[0].reason.code)
     else:
@@ -89,9 +87,9 @@ def rise(turn: Turn, waiting: Waiting, session: Session) -> None:
         else setting
         for setting in session.settings
     )
-    old = session.permit
+    old = sure(session.permit)
     # A rise asks for more current, never for more time: what the device is told stays inside the permit that it names.
-    permit = waiting.permit._replace(id=old.id, ends_mono_ms=old.ends_mono_ms) if old else waiting.permit
+    permit = waiting.permit._replace(id=old.id, ends_mono_ms=old.ends_mono_ms)
     turn.station = turn.station._replace(session=session._replace(settings=settings, permit=permit), waiting=None)
     record(turn, waiting.command, session.id, f"channel={waiting.channels[0]} setpoint_ua={waiting.setpoint_ua}")
     turn.answer(waiting.command, "succeeded", setpoint_ua=waiting.setpoint_ua)
@@ -106,10 +104,11 @@ def fenced(turn: Turn, event: Fenced) -> None:
 
 def denied(turn: Turn, event: Denied) -> None:
     """The ledger or the journal said no: the wish is refused with its reasons."""
-    waiting, session = turn.station.waiting, turn.station.session
+    waiting = turn.station.waiting
     if waiting is None or waiting.entry != event.entry:
         return
-    if waiting.purpose in RESERVING and session is not None and session.permit is None:
+    session = sure(turn.station.session)
+    if waiting.purpose in RESERVING and session.permit is None:
         session = session._replace(course=session.course._replace(armed_ms=0))
     turn.station = turn.station._replace(waiting=None, session=session)
     turn.refuse(waiting.command, *event.reasons)
@@ -175,7 +174,8 @@ def heard(turn: Turn, event: Heard) -> None:
         beat=beat._replace(heard_ms=turn.now.mono_ms, unanswered=unanswered),
     )
     # What has made a device stop by itself says more than that it has.
-    reasons = tuple(sorted(words(turn, device, status) + look(turn, event, answers), key=is_consequence))
+    found = words(turn, device, status) + look(turn, event, device.caps, answers)
+    reasons = tuple(sorted(found, key=is_consequence))
     granted = turn.station.phase in FLOWING or turn.station.stopping is not None
     stray = None if granted else line.m29_stray(event.samples)
     if stray is not None:
@@ -260,16 +260,16 @@ def can_be_tried(turn: Turn) -> bool:
 
 def tried(turn: Turn) -> None:
     """The patient's stop was pressed while nothing flowed: it is in reach, and it works."""
-    session = turn.station.session
-    if session is not None and not session.papers.stop_tried:
+    session = sure(turn.station.session)
+    if not session.papers.stop_tried:
         turn.station = turn.station._replace(session=session._replace(papers=session.papers._replace(stop_tried=True)))
         turn.tell("stop.tried", session_id=session.id)
 
 
-def look(turn: Turn, event: Heard, answers: bool) -> tuple[Reason, ...]:
+def look(turn: Turn, event: Heard, caps: Capabilities, answers: bool) -> tuple[Reason, ...]:
     """Take in the readback of every channel, and judge it while the session runs."""
-    session, device = turn.station.session, turn.station.device
-    if session is None or device is None or not event.samples:
+    session = turn.station.session
+    if session is None or not event.samples:
         return ()
     mine = session.permit is not None and event.status.permit == session.permit.id
     samples = {sample.channel: sample for sample in event.samples}
@@ -285,7 +285,7 @@ def look(turn: Turn, event: Heard, answers: bool) -> tuple[Reason, ...]:
         if not running:
             channels.append(channel)
             continue
-        span = Span(channel.low_ua, channel.high_ua, setting.setpoint_ua, device.caps.accuracy_ppm)
+        span = Span(channel.low_ua, channel.high_ua, setting.setpoint_ua, caps.accuracy_ppm)
         contact = observe(channel.contact, sample, span, turn.now.mono_ms)
         view = Look(
             setting,
@@ -295,8 +295,8 @@ def look(turn: Turn, event: Heard, answers: bool) -> tuple[Reason, ...]:
             channel.contact,
             contact,
             session.limits,
-            device.caps,
-            answers and device.caps.echo and event.status.state not in STILL,
+            caps,
+            answers and caps.echo and event.status.state not in STILL,
             session.rx.sensation,
             turn.station.holds,
         )
@@ -345,9 +345,7 @@ def confirm(turn: Turn) -> None:
 
 def armed(turn: Turn, waiting: Waiting) -> None:
     """The device has taken the envelope: armed for the first time, or again after a pause."""
-    session = turn.station.session
-    if session is None:
-        return
+    session = sure(turn.station.session)
     if waiting.purpose is Purpose.REARMED:
         run_on(turn, waiting, session)
         return
@@ -366,8 +364,10 @@ def armed(turn: Turn, waiting: Waiting) -> None:
 def run_on(turn: Turn, waiting: Waiting, session: Session) -> None:
     """Go on where the session stood, or begin it; after a long rest a new set of contractions begins."""
     kind = "session.resumed" if session.course.first_run_ms else "session.started"
-    first_ms, rested = session.course.first_run_ms or turn.now.mono_ms, session.course.rest_from_ms > 0
-    course = session.course._replace(first_run_ms=first_ms, since_resume_ms=0, rest_from_ms=0)
+    now_ms, rested = turn.now.mono_ms, session.course.rest_from_ms > 0
+    course = session.course._replace(
+        first_run_ms=session.course.first_run_ms or now_ms, since_resume_ms=0, rest_from_ms=0
+    )
     channels = tuple(
         channel._replace(contact=doubted(channel.contact, 0), pulls=(0, channel.pulls[1]) if rested else channel.pulls)
         for channel in session.channels
@@ -378,11 +378,8 @@ def run_on(turn: Turn, waiting: Waiting, session: Session) -> None:
 # The skin
 
 
-def probe_next(turn: Turn, waiting: Waiting, channels: tuple[int, ...]) -> None:
+def probe_next(turn: Turn, session: Session, waiting: Waiting, channels: tuple[int, ...]) -> None:
     """Give the next test pulse, if its permit has not ended."""
-    session = turn.station.session
-    if session is None:
-        return
     if turn.now.mono_ms >= waiting.permit.ends_mono_ms:
         turn.drop_waiting("CMD.EXPIRED")
         return
@@ -401,12 +398,12 @@ def probed(turn: Turn, event: Probed) -> None:
     if reprobe.answered(turn, event):
         return
     station = turn.station
-    waiting, session, device = station.waiting, station.session, station.device
-    if waiting is None or session is None or device is None or waiting.purpose is not Purpose.PROBES:
+    waiting = station.waiting
+    if waiting is None or waiting.purpose is not Purpose.PROBES:
         return
     if (waiting.grant, waiting.channels[0]) != (event.grant, event.channel):
         return
-    now_ms = turn.now.mono_ms
+    session, caps, now_ms = sure(station.session), sure(station.device).caps, turn.now.mono_ms
     old = next((reading for reading in session.readings if reading.channel == event.channel), None)
     ohms = (*(old.ohms if old else ()), event.ohm)
     others = tuple(reading for reading in session.readings if reading.channel != event.channel)
@@ -414,7 +411,7 @@ def probed(turn: Turn, event: Probed) -> None:
     beat = station.beat._replace(unanswered=0, heard_ms=now_ms)
     turn.station = station._replace(session=session, beat=beat)
     if waiting.channels[1:]:
-        probe_next(turn, waiting, waiting.channels[1:])
+        probe_next(turn, session, waiting, waiting.channels[1:])
         return
     found, settings, channels = [], [], []
     details: dict[str, int | str] = {}
@@ -424,7 +421,7 @@ def probed(turn: Turn, event: Probed) -> None:
         if reading is not None:
             ohm = details[f"ohm_{reading.channel}"] = median(reading.ohms)
             contact = checked(contact, ohm)
-            reason = g20(Skin(setting, reading, session.limits, device.caps, session.rx, now_ms, contact))
+            reason = g20(Skin(setting, reading, session.limits, caps, session.rx, now_ms, contact))
             found += [reason] if reason else []
             sound_ohm = sound_ohm if reason else ohm
         settings.append(setting._replace(check_ohm=sound_ohm))
@@ -461,11 +458,10 @@ def garbled(turn: Turn, event: Garbled) -> None:
 
 def patient_stop(turn: Turn, _event: PatientStop) -> None:
     """The patient has stopped it, or tries the button; where there is nothing to end, silence costs nothing."""
-    device = turn.station.device
     if can_be_tried(turn):
         # A device's own stop is tried when its word says that it is up again; one at the bedside says only that it was
         # pressed.
-        if device is None or not device.caps.patient_stop:
+        if not sure(turn.station.device).caps.patient_stop:
             tried(turn)
         turn.effects.append(Silence(cut=False))
     elif turn.station.session is not None:

@@ -40,13 +40,13 @@ class LimitError(ValueError):
 
 def at_most(hard: int, source: str) -> int:
     """Declare an upper bound with its hard ceiling."""
-    value: int = field(metadata={"sense": "at_most", "hard": hard, "source": source})
+    value: int = field(metadata={"sense": min, "hard": hard, "source": source})
     return value
 
 
 def at_least(hard: int, source: str) -> int:
     """Declare a lower bound with its hard floor."""
-    value: int = field(metadata={"sense": "at_least", "hard": hard, "source": source})
+    value: int = field(metadata={"sense": max, "hard": hard, "source": source})
     return value
 
 
@@ -172,7 +172,8 @@ def meet(base: Limits, *layers: Mapping[str, int]) -> Limits:
     return Limits(**values)
 
 
-SENSE: Final = {spec.name: min if spec.metadata["sense"] == "at_most" else max for spec in fields(Limits)}
+SENSE: Final = {spec.name: spec.metadata["sense"] for spec in fields(Limits)}
+"""How two values of a limit meet: upper bounds with min, lower bounds with max."""
 
 HARD: Final[Mapping[Modality, Limits]] = {
     Modality.TENS: (_tens := Limits(**{spec.name: spec.metadata["hard"] for spec in fields(Limits)})),

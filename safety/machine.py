@@ -31,11 +31,11 @@ effect.
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from safety import calibrate, reprobe
 from safety.dose import begin, play
-from safety.effects import Arm, Ask, Commit, Drive, Effect, Feed, Note, Probe, Silence, Tell
+from safety.effects import Ask, Drive, Effect, Feed, Silence
 from safety.facts import (
     booted,
     committed,
@@ -68,9 +68,9 @@ from safety.messages import (
 )
 from safety.rules import line, monitor
 from safety.rules.views import Watch
-from safety.state import QUIET, Beat, Count, Course, Phase, Purpose, Session, Station
-from safety.turn import SKIN, Turn
-from safety.verdict import Asking, Reason, Severity
+from safety.state import QUIET, Beat, Count, Course, Phase, Purpose, Session, Station, Stopping, Waiting
+from safety.turn import SKIN, Turn, sure
+from safety.verdict import Asking, Reason, Severity, worst_first
 from safety.waveform import OFF
 from safety.wishes import asked
 
@@ -95,7 +95,7 @@ def fresh(config: Config) -> Station:
     return Station(config, "", Phase.OFFLINE, None, None, None, None, None, (), (), QUIET, Count(1, 0), UNKNOWN)
 
 
-ORDER: Final = {Silence: 0, Tell: 1, Note: 2, Commit: 3, Ask: 4, Arm: 5, Drive: 5, Feed: 5, Probe: 5}
+ORDER: Final = get_args(Effect)
 
 
 def step(station: Station, event: Event, now: Now) -> Step:
@@ -114,41 +114,33 @@ def explained(station: Station, event: Asked, now: Now) -> tuple[Step, tuple[Ask
 
 def taken(turn: Turn, event: Event) -> Step:
     """Take in an event on this turn, and give what has become of it."""
-    station, now = turn.station, turn.now
+    before = turn.station
     HANDLERS[type(event)](turn, event)
-    after, tally = turn.station, station.tally
-    changed = differs(station, after)
-    if changed or turn.next_id != tally.next_id:
-        after = after._replace(tally=Count(turn.next_id, tally.version + changed))
-    effects = turn.effects
-    if len(effects) > 1:
-        effects.sort(key=lambda effect: ORDER[type(effect)])
-    return Step(after, tuple(effects), now.mono_ms + station.config.times.tick_ms)
+    version = before.tally.version + (shown(before) != shown(turn.station))
+    after = turn.station._replace(tally=Count(turn.next_id, version))
+    effects = sorted(turn.effects, key=lambda effect: ORDER.index(type(effect)))
+    return Step(after, tuple(effects), turn.now.mono_ms + before.config.times.tick_ms)
 
 
-def differs(before: Station, after: Station) -> bool:
-    """Tell whether what people see of a station, and a sender may expect, has changed: the state version then rises."""
-    if before.phase is not after.phase or before.latches != after.latches or before.boot_id != after.boot_id:
-        return True
-    if (before.device is None) is not (after.device is None):
-        return True
-    was, now = before.holder, after.holder
-    if was is not now and (was is None or now is None or was.principal != now.principal):
-        return True
-    old, new = before.session, after.session
-    if old is None or new is None:
-        return old is not new
-    if old.settings is new.settings:
-        return False
-    return old.id != new.id or [s.setpoint_ua for s in old.settings] != [s.setpoint_ua for s in new.settings]
+def shown(station: Station) -> tuple[object, ...]:
+    """Give what people see of a station, and a sender may expect: with any change of it the state version rises."""
+    holder, session = station.holder, station.session
+    return (
+        station.boot_id,
+        station.phase,
+        station.latches,
+        station.device is None,
+        holder.principal if holder else None,
+        [setting.setpoint_ua for setting in session.settings] if session else [],
+    )
 
 
 def tick(turn: Turn, event: Tick) -> None:
     """Fifty ms have passed (or more: M25 says so)."""
-    if event.health != turn.station.health:
-        turn.station = turn.station._replace(health=event.health)
-    if turn.station.stopping is not None:
-        insist(turn)
+    turn.station = turn.station._replace(health=event.health)
+    stopping = turn.station.stopping
+    if stopping is not None:
+        insist(turn, stopping)
     if turn.station.phase is Phase.RUNNING:
         play_on(turn, event)
     elif turn.station.phase is Phase.CALIBRATING:
@@ -158,33 +150,30 @@ def tick(turn: Turn, event: Tick) -> None:
             drive(turn, granted, late_ms)
     else:
         stand_by(turn, event)
-    if turn.station.holds:
-        let_go(turn)
-    if turn.station.waiting is not None:
-        give_up(turn)
+    let_go(turn)
+    waiting = turn.station.waiting
+    if waiting is not None:
+        give_up(turn, waiting)
 
 
 def let_go(turn: Turn) -> None:
     """Let a hold go that no rule has spoken for in two seconds; without readings a pad says nothing for itself."""
     station, now_ms, kept = turn.station, turn.now.mono_ms, []
-    contacts = station.session.channels if station.session else ()
-    numbers = [setting.plan.channel for setting in station.session.settings] if station.session else []
     for hold in station.holds:
         lasting = hold
         if hold.reason.rule in SKIN and station.phase is Phase.RUNNING:
-            contact = contacts[numbers.index(hold.reason.channel)].contact
-            if not contact.recent_ms or now_ms - contact.recent_ms[-1] > SILENT_MS:
+            session = sure(station.session)
+            numbers = [setting.plan.channel for setting in session.settings]
+            contact = session.channels[numbers.index(hold.reason.channel)].contact
+            if now_ms - contact.recent_ms[-1] > SILENT_MS:
                 lasting = hold._replace(last_ms=now_ms)
         if now_ms - lasting.last_ms <= HELD_MS:
             kept.append(lasting)
     turn.station = station._replace(holds=tuple(kept))
 
 
-def insist(turn: Turn) -> None:
+def insist(turn: Turn, stopping: Stopping) -> None:
     """A stop is not confirmed: say it again at 100 and 200 ms, cut at 250, and call somebody at 500 (M29)."""
-    stopping = turn.station.stopping
-    if stopping is None:
-        return
     waited_ms = turn.now.mono_ms - stopping.since_ms
     if waited_ms >= line.CUT_MS and not stopping.cut:
         turn.effects.append(Silence(cut=True))
@@ -215,10 +204,8 @@ def put(station: Station, session: Session, beat: Beat) -> Station:
 def play_on(turn: Turn, event: Tick) -> None:
     """Count what was given, ask the rules, and only if they are quiet let the programme go on."""
     station, now_ms = turn.station, turn.now.mono_ms
-    session, beat = station.session, station.beat
-    if session is None or station.device is None:
-        return
-    step_ua = station.device.caps.step_ua
+    session, beat = sure(station.session), station.beat
+    step_ua = sure(station.device).caps.step_ua
     late_ms = now_ms - beat.tick_ms
     course, programme = session.course, session.rx.programme
     played_ms = course.played_ms + late_ms
@@ -239,7 +226,7 @@ def play_on(turn: Turn, event: Tick) -> None:
     turn.station = station = put(station, session, Beat(now_ms, *beat[1:]))
     watch = Watch(station, session, session.limits, event.wanted, now_ms, turn.now.wall_ms, late_ms, event.unsynced_ms)
     reasons = [found for judge in monitor.TICK if (found := judge(watch)) is not None]
-    if reasons and turn.judge(tuple(sorted(reasons, key=lambda reason: -reason.severity))):
+    if reasons and turn.judge(worst_first(reasons)):
         return
     if played_ms >= programme.therapy_ms:
         turn.stop((), "completed")
@@ -253,10 +240,8 @@ def drive(turn: Turn, event: Tick, late_ms: int) -> None:
     Never while a frame is unanswered inside its ack budget.
     """
     station, now_ms = turn.station, turn.now.mono_ms
-    session, beat, times = station.session, station.beat, station.config.times
-    if session is None or session.permit is None or station.device is None:
-        return
-    permit, programme, step_ua = session.permit, session.programme, station.device.caps.step_ua
+    session, beat, times = sure(station.session), station.beat, station.config.times
+    permit, programme, step_ua = sure(session.permit), session.programme, sure(station.device).caps.step_ua
     probing = reprobe.is_waiting(session)
     if beat.unanswered and now_ms - beat.sent_ms <= (times.init_ack_ms if probing else times.ack_ms):
         if event.wanted != beat.picture:
@@ -305,7 +290,7 @@ def stand_by(turn: Turn, event: Tick) -> None:
             station.phase, monitor.TICK_PREPARED
         )
         reasons = [found for judge in rules if (found := judge(watch)) is not None]
-        if reasons and turn.judge(tuple(sorted(reasons, key=lambda reason: -reason.severity))):
+        if reasons and turn.judge(worst_first(reasons)):
             return
         if overdue(turn, session):
             return
@@ -338,12 +323,9 @@ def overdue(turn: Turn, session: Session) -> bool:
     return False
 
 
-def give_up(turn: Turn) -> None:
+def give_up(turn: Turn, waiting: Waiting) -> None:
     """A wish has waited too long for the journal or the device."""
-    waiting, times = turn.station.waiting, turn.station.config.times
-    if waiting is None:
-        return
-    waited_ms = turn.now.mono_ms - waiting.since_ms
+    times, waited_ms = turn.station.config.times, turn.now.mono_ms - waiting.since_ms
     if waiting.entry and waited_ms > COMMIT_MS:
         turn.drop_waiting("SYS.AUDIT_UNWRITABLE")
     elif not waiting.entry and waited_ms > times.init_ack_ms:

@@ -84,7 +84,7 @@ def is_listed(montage: Montage) -> bool:
     if a is b is Region.LOWER_BACK:
         return True
     same_side = montage.side_a is montage.side_b is not Side.MIDDLE
-    return same_side and ({a, b} <= ARM or {a, b} <= LEG)
+    return same_side and any(limb.issuperset(montage.regions) for limb in (ARM, LEG))
 
 
 def crosses(one: Montage, other: Montage) -> bool:

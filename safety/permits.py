@@ -10,7 +10,7 @@ from safety.impedance import median
 from safety.messages import Command, EntryKind
 from safety.prescription import Dose, worst_dose
 from safety.state import Purpose, Session, Setting, Waiting
-from safety.turn import Turn
+from safety.turn import Turn, sure
 from safety.waveform import Train
 
 PROBE_UA = 1_000
@@ -66,8 +66,7 @@ def therapy_permit(turn: Turn, session: Session) -> Permit:
     that a permitted rise needs no
     new arming. What was given is reserved as it will be charged: with the device's accuracy laid on top.
     """
-    programme, device = session.rx.programme, turn.station.device
-    accuracy_ppm = device.caps.accuracy_ppm if device is not None else 0
+    programme, accuracy_ppm = session.rx.programme, sure(turn.station.device).caps.accuracy_ppm
     left_ms = programme.therapy_ms - session.course.played_ms
     envelopes, reserve = [], []
     for index, setting in enumerate(session.settings):
@@ -110,14 +109,14 @@ def rolled(session: Session) -> Session:
     return session._replace(course=course._replace(base_nc=base, seen_nc=(0,) * len(base)))
 
 
-def arm_device(turn: Turn, command: Command, purpose: Purpose, permit: Permit, channels: tuple[int, ...] = ()) -> None:
+def arm_device(
+    turn: Turn, session: Session, command: Command, purpose: Purpose, permit: Permit, channels: tuple[int, ...] = ()
+) -> None:
     """Send the envelope that the device shall enforce by itself, for what is left of the permit.
 
     A channel that may give nothing is not armed at all.
     """
-    session = turn.station.session
-    if session is None:
-        return
+    session = rolled(session)._replace(permit=permit)
     left = tuple(
         envelope._replace(max_charge_nc=max(0, envelope.max_charge_nc - max(base, channel.spent[0])))
         for envelope, base, channel in zip(permit.envelopes, session.course.base_nc, session.channels, strict=True)
@@ -127,7 +126,7 @@ def arm_device(turn: Turn, command: Command, purpose: Purpose, permit: Permit, c
     turn.effects.append(Arm(grant, left, permit.ends_mono_ms - turn.now.mono_ms))
     wait(turn, command, purpose, permit, grant=grant.seq, channels=channels)
     beat = turn.station.beat._replace(unanswered=grant.seq, sent_ms=turn.now.mono_ms)
-    turn.station = turn.station._replace(beat=beat)
+    turn.station = turn.station._replace(session=session, beat=beat)
 
 
 def record(turn: Turn, command: Command, session_id: str, detail: str) -> None:

@@ -203,7 +203,7 @@ class Prescription:
         if not numbers or numbers != sorted(set(numbers)):
             raise PrescriptionError("channels", "at least one channel, ascending, each once")
         for plan in self.channels:
-            if plan.delay_ms and plan.delay_ms >= self.programme.cycle_ms:
+            if plan.delay_ms >= self.programme.cycle_ms:
                 raise PrescriptionError("delay_ms", "a channel's delay is shorter than the cycle")
         need_twins(self.channels)
         names = [name for name, _ in self.limits]

@@ -10,7 +10,7 @@ from safety.permits import probe_train
 from safety.rules.skin import g29_found, unseen_channels
 from safety.rules.views import Skin
 from safety.state import Reading, Session, Station
-from safety.turn import FLOWING, Turn
+from safety.turn import FLOWING, Turn, sure
 from safety.waveform import pulse_i2t, pulse_nc
 
 AGAIN_MS = 30_000
@@ -24,12 +24,12 @@ def is_waiting(session: Session) -> bool:
 
 def due(station: Station, session: Session, now_ms: int) -> int:
     """Give the channel whose electrode is to be measured in this rest; 0 for none."""
-    device = station.device
-    if device is None or not device.caps.reprobe or station.beat.picture.trains:
+    caps = sure(station.device).caps
+    if not caps.reprobe or station.beat.picture.trains:
         return 0
     seen = {reading.channel: now_ms - reading.seen_ms for reading in session.readings}
     rested = {s.plan.channel: c.rest_ms for s, c in zip(session.settings, session.channels, strict=True)}
-    for number in unseen_channels(session, device.caps):
+    for number in unseen_channels(session, caps):
         if seen.get(number, 0) > min(rested[number], AGAIN_MS):
             return number
     return 0
@@ -37,10 +37,8 @@ def due(station: Station, session: Session, now_ms: int) -> int:
 
 def ask(turn: Turn, session: Session, number: int) -> None:
     """Give the test pulse, and count as given what the device needs for it."""
-    permit, device = session.permit, turn.station.device
-    if permit is None or device is None:
-        return
-    train, grant, pulses = probe_train(session, number), turn.grant(permit.id), device.caps.probe_pulses
+    pulses = sure(turn.station.device).caps.probe_pulses
+    train, grant = probe_train(session, number), turn.grant(sure(session.permit).id)
     turn.effects.append(Probe(grant, train))
     channels = []
     for setting, channel in zip(session.settings, session.channels, strict=True):
@@ -62,16 +60,16 @@ def asked(reading: Reading, number: int, grant: int) -> Reading:
 def answered(turn: Turn, event: Probed) -> bool:
     """Take in the answer to such a test pulse, and judge it; False: it is none."""
     station = turn.station
-    session, device = station.session, station.device
-    if session is None or device is None or station.phase not in FLOWING or not event.grant:
+    if station.phase not in FLOWING or not event.grant:
         return False
+    session, caps = sure(station.session), sure(station.device).caps
     reading = next((r for r in session.readings if (r.channel, r.asked) == (event.channel, event.grant)), None)
     if reading is None:
         return False
     now_ms = turn.now.mono_ms
     pairs = zip(session.settings, session.channels, strict=True)
     setting, channel = next((s, c) for s, c in pairs if s.plan.channel == event.channel)
-    found = g29_found(Skin(setting, reading, session.limits, device.caps, session.rx, now_ms, channel.contact), event)
+    found = g29_found(Skin(setting, reading, session.limits, caps, session.rx, now_ms, channel.contact), event)
     seen = reading._replace(asked=0, seen_ms=now_ms)
     readings = tuple(seen if each is reading else each for each in session.readings)
     turn.station = station._replace(

@@ -6,6 +6,7 @@ and gives the station that goes out. Nothing outside sees it change.
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from typing import TypeVar
 
 from safety.dose import charged, measured_nc, play
 from safety.effects import (
@@ -41,6 +42,23 @@ TIRING = ("M19", "M35")
 """The rules whose pause is a rest of four minutes."""
 SKIN = ("M09", "M10", "M11", "M13", "M17")
 """The rules whose pause puts a pad in doubt, until a check finds it back."""
+
+
+Known = TypeVar("Known")
+
+
+def sure(value: Known | None) -> Known:
+    """Give what cannot be missing here; if it is, that is a defect, and the shell stops the output."""
+    if value is None:
+        raise TypeError(value)
+    return value
+
+
+def wished(command: Command, kind: type[Known]) -> Known:
+    """Give the wish of a command, which is of this kind; any other is a defect."""
+    if not isinstance(command.wish, kind):
+        raise TypeError(command.wish)
+    return command.wish
 
 
 def raised(reason: Reason) -> Reason:
@@ -160,12 +178,11 @@ class Turn:
     def key(self, scope: Scope, number: int) -> str:
         """Name whom a lock is for: the patient, or the patient's site of a channel."""
         session = self.station.session
-        if scope is Scope.PATIENT and session is not None:
-            return session.rx.patient
-        if scope is not Scope.MONTAGE:
+        if session is None:
             return ""
-        sites = [s.plan.site for s in session.settings if s.plan.channel == number] if session else []
-        return f"{session.rx.patient}/{sites[0]}" if session and sites else ""
+        patient = session.rx.patient
+        sites = {s.plan.channel: f"{patient}/{s.plan.site}" for s in session.settings}
+        return {Scope.PATIENT: patient, Scope.MONTAGE: sites.get(number, "")}.get(scope, "")
 
     def stay(self, reasons: tuple[Reason, ...]) -> None:
         """Stay at zero where nothing flows yet: latched, and the wish that was on its way up has failed.
@@ -178,16 +195,14 @@ class Turn:
             return
         self.effects.append(Silence(cut=False))
         self.drop_waiting("SES.PHASE_CHANGED")
-        if waiting is not None and waiting.grant and self.station.stopping is None:
+        if waiting is not None and waiting.grant:
             stopping = Stopping(now_ms, 1, False, False, "", reasons[0].rule, "")
             self.station = self.station._replace(stopping=stopping, beat=self.station.beat._replace(unanswered=0))
 
     def pause(self, reasons: tuple[Reason, ...], asked_by: Command | None = None) -> None:
         """Zero on all channels; the session stays and may resume from zero. A calibration ends without a result."""
         station, now_ms = self.station, self.now.mono_ms
-        session = station.session
-        if session is None:
-            return
+        session = sure(station.session)
         recent = tuple(at for at in session.course.pauses if now_ms - at < PAUSES_MS)
         if reasons and len(recent) >= PAUSES:
             self.stop(tuple(raised(reason) for reason in reasons))
@@ -224,21 +239,17 @@ class Turn:
             self.tell(f"session.{outcome}", priority, reasons, session_id=session.id, by=by)
         flowing = station.phase in ENERGISED or station.stopping is not None or station.waiting is not None
         if station.device is None and not flowing:
-            if session is not None:
-                self.close(outcome, rule, self.evidence())
+            self.close(outcome, rule, self.evidence())
             return
         stopping = station.stopping
         if stopping is None:
             stopping = Stopping(self.now.mono_ms, 1, False, False, outcome, rule, self.evidence())
         elif not stopping.outcome:
             stopping = stopping._replace(outcome=outcome, rule=rule, evidence=self.evidence())
-        self.station = self.station._replace(
-            phase=Phase.UNCERTAIN if session is not None else station.phase,
-            session=self.quieted(session) if session is not None else None,
-            stopping=stopping,
-            beat=station.beat._replace(picture=OFF, unanswered=0, held_ms=0),
-            holds=(),
-        )
+        if session is not None:
+            self.station = self.station._replace(phase=Phase.UNCERTAIN, session=self.quieted(session))
+        beat = station.beat._replace(picture=OFF, unanswered=0, held_ms=0)
+        self.station = self.station._replace(stopping=stopping, beat=beat, holds=())
 
     def quieted(self, session: Session, in_doubt: AbstractSet[int] = frozenset()) -> Session:
         """Put every channel at zero, rested from the rhythm's point of view, the baseline kept.
@@ -247,25 +258,23 @@ class Turn:
         have to be found back before anything resumes. A calibration is over: set-points stand again where the session
         starts.
         """
-        shape, station, settings = session.programme, self.station, session.settings
-        since_ms = self.now.mono_ms - station.beat.tick_ms if station.phase in FLOWING else 0
-        if session.trial is not None:
-            settings = tuple(setting._replace(setpoint_ua=setting.plan.ua, raised_ms=0) for setting in settings)
-        contacts = [at_rest(channel.contact) for channel in session.channels]
-        for index, setting in enumerate(settings):
+        shape, settings = session.programme, session.settings
+        now_ms, since_ms = self.now.mono_ms, self.now.mono_ms - self.station.beat.tick_ms
+        channels = []
+        for was, setting in zip(session.channels, settings, strict=True):
+            channel = play(was, setting, shape, 0, since_ms, since_ms) if was.train else was
+            contact = at_rest(channel.contact)
             if setting.plan.channel in in_doubt:
-                contacts[index] = doubted(contacts[index], self.now.mono_ms)
-        return session._replace(
-            trial=None,
-            settings=settings,
-            channels=tuple(
-                play(channel, setting, shape, 0, since_ms, since_ms)._replace(
+                contact = doubted(contact, now_ms)
+            channels.append(
+                channel._replace(
                     train=None, low_ua=0, high_ua=0, remainder_us=0, since_zero_ms=0, pull_ms=0,
                     plateau_ms=0, rest_ms=RESTED_MS, contact=contact,
                 )
-                for setting, channel, contact in zip(session.settings, session.channels, contacts, strict=True)
-            )
-        )  # fmt: skip
+            )  # fmt: skip
+        if session.trial is not None:
+            settings = tuple(setting._replace(setpoint_ua=setting.plan.ua, raised_ms=0) for setting in settings)
+        return session._replace(trial=None, settings=settings, channels=tuple(channels))
 
     def drop_waiting(self, code: str) -> None:
         """Answer the wish that was on its way: it did not come to pass."""
@@ -285,9 +294,9 @@ class Turn:
         if session is None:
             return
         if session.course.armed_ms:
-            accuracy_ppm = device.caps.accuracy_ppm if device else 0
             amounts: tuple[tuple[int, Dose], ...] = ()
             if evidence != "reservation":
+                accuracy_ppm = sure(device).caps.accuracy_ppm
                 amounts = tuple(
                     (
                         setting.plan.channel,

@@ -24,13 +24,13 @@ from safety.messages import (
     Prepare,
     Verb,
 )
-from safety.permits import PROBES, arm_device, permit_request, probe_train, record, rolled, therapy_permit, wait
+from safety.permits import PROBES, arm_device, permit_request, probe_train, record, therapy_permit, wait
 from safety.prescription import Dose, Prescription
 from safety.rules import gate, papers, people, pulse, skin, trial, wish
 from safety.rules.tick import PULSE, PULSE_TRIAL
 from safety.rules.views import Gate, Lane, Skin
 from safety.state import FRESH, Care, Course, Holder, Papers, Phase, Purpose, Session, Setting
-from safety.turn import Turn
+from safety.turn import Turn, sure, wished
 from safety.verdict import MAY_CLEAR, Judge, Reason, Severity
 
 V = Verb
@@ -51,11 +51,11 @@ ALLOWED: Final[dict[Phase, frozenset[Verb]]] = {
 Which wish is legal where. Whatever is not here is refused with SES.STATE; a stop is legal everywhere.
 """
 
-UNCLAIMED = frozenset({V.CLAIM, V.STOP, V.PAUSE, V.REPORT})
-"""Wishes that need no claim on the device: all of them lead towards zero, or are the claim itself."""
+UNCLAIMED = frozenset({V.PAUSE, V.REPORT})
+"""Wishes that like a stop need no claim on the device, because they lead towards zero; so does one for less."""
 
-BUSY_OK = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.STOP, V.PAUSE, V.CLEAR, *CARING})
-"""Wishes that are heard while another is on its way; so is an adjustment that lowers."""
+BUSY_OK = frozenset({V.CLAIM, V.RENEW, V.RELEASE, V.PAUSE, V.CLEAR, *CARING})
+"""Wishes that like a stop are heard while another is on its way; so is one for less."""
 
 WISH_RULES = (wish.g01, papers.g01_answers, wish.g01_rating, wish.g02)
 SESSION_RULES = (gate.g23, gate.g27)
@@ -88,11 +88,10 @@ def asked(turn: Turn, event: Asked) -> None:
     if station.waiting is not None and verb not in BUSY_OK and not lowering:
         turn.refuse(command, Reason("", Severity.REFUSE, "SES.PHASE_CHANGED"))
         return
-    holder, now_ms = station.holder, turn.now.mono_ms
-    held = holder is not None and now_ms <= holder.expires_ms
-    mine = held and holder is not None and holder.principal == command.principal
-    if (held and not mine and verb is V.CLAIM) or (not mine and verb not in UNCLAIMED and not lowering):
-        turn.refuse(command, Reason("", Severity.REFUSE, "SES.CLAIM_HELD" if held else "SES.CLAIM_EXPIRED"))
+    holder = station.holder.principal if station.holder and turn.now.mono_ms <= station.holder.expires_ms else None
+    barred = holder is not None if verb is V.CLAIM else verb not in UNCLAIMED and not lowering
+    if barred and holder != command.principal:
+        turn.refuse(command, Reason("", Severity.REFUSE, "SES.CLAIM_EXPIRED" if holder is None else "SES.CLAIM_HELD"))
         return
     OBEY[verb](turn, command)
 
@@ -107,15 +106,14 @@ def judged(turn: Turn, command: Command, session: Session | None, *, channel: in
     if command.verb is V.CHECK:
         reasons += turn.ask(CHECK_RULES, g)
     if flows:
+        session = sure(session)
         reasons += turn.ask(ENERGISE_RULES, g)
-    if flows and command.verb is not V.PREPARE:
-        reasons += turn.ask(PAPER_RULES, g)
-    device = turn.station.device
-    if flows and session is not None and device is not None:
+        if command.verb is not V.PREPARE:
+            reasons += turn.ask(PAPER_RULES, g)
         for setting in session.settings:
-            lane, view = seen(turn, session, setting, device.caps)
-            sure = command.verb is not V.PREPARE or trial.is_calibrated(lane)
-            rules = CALIBRATED_RULES + PULSE if sure else PULSE_PREPARED
+            lane, view = seen(turn, session, setting)
+            all_known = command.verb is not V.PREPARE or trial.is_calibrated(lane)
+            rules = CALIBRATED_RULES + PULSE if all_known else PULSE_PREPARED
             reasons += turn.ask(FIT_RULES + rules, lane)
             checked = command.verb in (V.ARM, V.START, V.RESUME)
             reasons += turn.ask(BLIND_RULES + SKIN_RULES if checked else BLIND_RULES, view)
@@ -124,9 +122,9 @@ def judged(turn: Turn, command: Command, session: Session | None, *, channel: in
     return not reasons
 
 
-def seen(turn: Turn, session: Session, setting: Setting, caps: Capabilities) -> tuple[Lane, Skin]:
+def seen(turn: Turn, session: Session, setting: Setting) -> tuple[Lane, Skin]:
     """Look at one channel as it would be."""
-    train = setting.plan.train(setting.setpoint_ua)
+    train, caps = setting.plan.train(setting.setpoint_ua), sure(turn.station.device).caps
     lane = Lane(session.rx, setting.plan, train, session.limits, caps, turn.now.wall_ms)
     reading = next((r for r in session.readings if r.channel == setting.plan.channel), None)
     contact = next(c.contact for s, c in zip(session.settings, session.channels, strict=True) if s is setting)
@@ -144,12 +142,11 @@ def tried(
     """Ask every rule that a wish of a calibration calls for; `rise_ua` is None where it can let no current flow."""
     g = Gate(turn.station, command, session, turn.now, channel, rise_ua or 0)
     reasons = turn.ask(WISH_RULES + rules, g)
-    device = turn.station.device
     if rise_ua is not None:
         reasons += turn.ask(SESSION_RULES + TRIAL_RULES + PAPER_RULES, g)
     for setting in session.settings:
-        if rise_ua is not None and device is not None and setting.plan.channel == channel:
-            lane, view = seen(turn, session, setting, device.caps)
+        if rise_ua is not None and setting.plan.channel == channel:
+            lane, view = seen(turn, session, setting)
             reasons += turn.ask(FIT_RULES + PULSE_TRIAL, lane)
             reasons += turn.ask(BLIND_RULES + SKIN_RULES if command.verb is V.CAL_BEGIN else BLIND_RULES, view)
     if reasons:
@@ -187,9 +184,7 @@ def release(turn: Turn, command: Command) -> None:
 
 def prepare(turn: Turn, command: Command) -> None:
     """Open a session."""
-    wish = command.wish
-    if not isinstance(wish, Prepare):
-        raise TypeError(wish)
+    wish = wished(command, Prepare)
     if wish.rx is None:
         turn.refuse(command, Reason("G04", Severity.REFUSE, "RX.UNKNOWN"))
         return
@@ -214,10 +209,8 @@ def prepare(turn: Turn, command: Command) -> None:
             policy=turn.station.config.policy,
         ),
     )
-    device = turn.station.device
-    turn.answer(
-        command, "succeeded", session_id=session.id, not_fitted=", ".join(missing(device.caps)) if device else ""
-    )
+    not_fitted = ", ".join(missing(sure(turn.station.device).caps))
+    turn.answer(command, "succeeded", session_id=session.id, not_fitted=not_fitted)
     turn.tell("session.prepared", session_id=session.id, rx=wish.rx.ref)
 
 
@@ -266,10 +259,8 @@ def attested(turn: Turn, command: Command) -> None:
 
 def check(turn: Turn, command: Command) -> None:
     """Measure the skin: first a permit whose ceiling is the test pulse, then the pulses one by one."""
-    session, device, wish = turn.station.session, turn.station.device, command.wish
-    if session is None or not isinstance(wish, Check):
-        raise TypeError(wish)
-    if not judged(turn, command, session) or device is None:
+    session, wish = sure(turn.station.session), wished(command, Check)
+    if not judged(turn, command, session):
         return
     numbers = wish.channels or tuple(setting.plan.channel for setting in session.settings)
     trains = [probe_train(session, number) for number in numbers]
@@ -292,9 +283,7 @@ def check(turn: Turn, command: Command) -> None:
 
 def calibration_begin(turn: Turn, command: Command) -> None:
     """Look for the thresholds of a channel, whose first press is judged before anything is reserved."""
-    session, wish = turn.station.session, command.wish
-    if session is None or not isinstance(wish, CalibrationBegin):
-        raise TypeError(wish)
+    session, wish = sure(turn.station.session), wished(command, CalibrationBegin)
     would_be = calibrate.at(session, wish.channel, calibrate.FIRST_UA)
     if tried(turn, command, would_be, trial.TRIAL_BEGIN, wish.channel, 0):
         calibrate.begin(turn, command, session, wish.channel)
@@ -302,12 +291,11 @@ def calibration_begin(turn: Turn, command: Command) -> None:
 
 def calibration_step(turn: Turn, command: Command) -> None:
     """The button is down, or asks for less."""
-    session, wish = turn.station.session, command.wish
-    if session is None or session.trial is None or not isinstance(wish, CalibrationStep):
-        raise TypeError(wish)
-    number, flows = session.trial.channel, session.trial.began_ms > 0
+    session, wish = sure(turn.station.session), wished(command, CalibrationStep)
+    trial_of = sure(session.trial)
+    number, flows = trial_of.channel, trial_of.began_ms > 0
     delta_ua = wish.delta_ua if type(wish.delta_ua) is int else 0
-    would_be = calibrate.at(session, number, calibrate.level_ua(session, session.trial) + delta_ua)
+    would_be = calibrate.at(session, number, calibrate.level_ua(session, trial_of) + delta_ua)
     if delta_ua < 0:
         if tried(turn, command, session, trial.TRIAL_LOWER, number):
             calibrate.lower(turn, command, session, delta_ua)
@@ -322,24 +310,22 @@ def calibration_step(turn: Turn, command: Command) -> None:
 
 def calibration_mark(turn: Turn, command: Command) -> None:
     """A threshold stands here."""
-    session, wish = turn.station.session, command.wish
-    if session is None or session.trial is None or not isinstance(wish, CalibrationMark):
-        raise TypeError(wish)
-    if tried(turn, command, session, trial.TRIAL_MARK, session.trial.channel):
+    session, wish = sure(turn.station.session), wished(command, CalibrationMark)
+    if tried(turn, command, session, trial.TRIAL_MARK, sure(session.trial).channel):
         calibrate.mark(turn, command, session, wish)
 
 
 def calibration_end(turn: Turn, command: Command) -> None:
     """Enough: zero, and back to where the session was prepared."""
-    session = turn.station.session
-    if session is not None and tried(turn, command, session, (), 0):
+    session = sure(turn.station.session)
+    if tried(turn, command, session, (), 0):
         calibrate.end(turn, command, session)
 
 
 def arm(turn: Turn, command: Command) -> None:
     """Reserve the whole dose and write the permit; the device is armed when that is durable."""
-    session = turn.station.session
-    if session is None or not judged(turn, command, session):
+    session = sure(turn.station.session)
+    if not judged(turn, command, session):
         return
     permit = therapy_permit(turn, session)
     entry = turn.commit(EntryKind.PERMIT, permit_request(session, permit))
@@ -354,19 +340,18 @@ def arm(turn: Turn, command: Command) -> None:
 
 def rails(turn: Turn, session: Session) -> str:
     """Name the voltage in mV that each channel needs, where the device has a choice (G21)."""
-    device = turn.station.device
-    if device is None or not device.caps.rails_mv:
+    if not sure(turn.station.device).caps.rails_mv:
         return ""
-    views = [seen(turn, session, setting, device.caps)[1] for setting in session.settings]
+    views = [seen(turn, session, setting)[1] for setting in session.settings]
     return ", ".join(f"{view.setting.plan.channel}: {skin.rail_mv(view)}" for view in views)
 
 
 def start(turn: Turn, command: Command) -> None:
     """Let the programme run from zero, inside the permit that arming committed."""
-    session, now_ms = turn.station.session, turn.now.mono_ms
-    if session is None or not judged(turn, command, session):
+    session = sure(turn.station.session)
+    if not judged(turn, command, session):
         return
-    course = session.course._replace(first_run_ms=session.course.first_run_ms or now_ms, since_resume_ms=0)
+    course = session.course._replace(first_run_ms=turn.now.mono_ms)
     run(turn, command, session._replace(course=course), "session.started")
 
 
@@ -387,15 +372,12 @@ def resume(turn: Turn, command: Command) -> None:
 
     A session that was paused before it ever ran is begun by it.
     """
-    session = turn.station.session
-    if session is None:
-        return
+    session = sure(turn.station.session)
     if session.permit is None:
         turn.refuse(command, Reason("", Severity.REFUSE, "SES.STATE"))
         return
     if judged(turn, command, session):
-        turn.station = turn.station._replace(session=rolled(session))
-        arm_device(turn, command, Purpose.REARMED, session.permit)
+        arm_device(turn, session, command, Purpose.REARMED, session.permit)
         turn.answer(command, "accepted")
 
 
@@ -404,9 +386,7 @@ def resume(turn: Turn, command: Command) -> None:
 
 def adjust(turn: Turn, command: Command) -> None:
     """Lower a set-point at once, and give up a rise on its way; raise it when the larger reservation is durable."""
-    session, wish = turn.station.session, command.wish
-    if session is None or not isinstance(wish, Adjust):
-        raise TypeError(wish)
+    session, wish = sure(turn.station.session), wished(command, Adjust)
     settings = tuple(
         setting._replace(setpoint_ua=setting.setpoint_ua + wish.delta_ua)
         if setting.plan.channel == wish.channel and type(wish.delta_ua) is int
@@ -434,8 +414,8 @@ def adjust(turn: Turn, command: Command) -> None:
 
 def pause(turn: Turn, command: Command) -> None:
     """Zero; the session stays."""
-    session = turn.station.session
-    if session is not None and judged(turn, command, session):
+    session = sure(turn.station.session)
+    if judged(turn, command, session):
         turn.pause((), command)
         record(turn, command, session.id, "")
         turn.answer(command, "succeeded")
@@ -452,8 +432,8 @@ def stop(turn: Turn, command: Command) -> None:
 
 def clear(turn: Turn, command: Command) -> None:
     """Remove a latch by its class, by somebody whose role may."""
-    wish = command.wish
-    if not isinstance(wish, ClearLatch) or not judged(turn, command, turn.station.session):
+    wish = wished(command, ClearLatch)
+    if not judged(turn, command, turn.station.session):
         return
     latch = next((latch for latch in turn.station.latches if latch.id == wish.latch), None)
     if latch is None:

@@ -123,11 +123,12 @@ def m11(k: Look) -> Reason | None:
 
 
 def m12(k: Look) -> Reason | None:
-    """Drying: impedance rises by more than a tenth a minute, two minutes running."""
+    """Drying: impedance rises by more than a tenth a minute, two minutes running; a hold stays at half of it."""
     if len(k.after.minutes) < 3:
         return None
     first, second, third = (ohm for _, ohm in k.after.minutes)
-    factor = PPM + k.limits.drift_ppm
+    held = is_held(k.holds, "M12", k.sample.channel)
+    factor = PPM + (k.limits.drift_ppm // 2 if held else k.limits.drift_ppm)
     if second * PPM > first * factor and third * PPM > second * factor:
         return Reason("M12", HOLD, "IMP.DRIFT", k.sample.channel, third, second * factor // PPM, "ohm")
     return None
@@ -149,8 +150,10 @@ def m14(k: Look) -> Reason | None:
     clipped = k.sample.clipped if k.sample.fresh else 0
     if clipped >= k.limits.clip_pause:
         return Reason("M14", PAUSE, "IMP.CLIP", k.sample.channel, clipped, k.limits.clip_pause, "pulses")
-    if clipped >= k.limits.clip_hold:
-        return Reason("M14", HOLD, "IMP.CLIP", k.sample.channel, clipped, k.limits.clip_hold, "pulses")
+    held = is_held(k.holds, "M14", k.sample.channel)
+    allowed = (k.limits.clip_hold + 1) // 2 if held else k.limits.clip_hold
+    if clipped >= allowed:
+        return Reason("M14", HOLD, "IMP.CLIP", k.sample.channel, clipped, allowed, "pulses")
     return None
 
 

@@ -24,14 +24,18 @@ PHASE_SLOPE_NC_US = 28
 
 
 def cap_ua(lane: Lane) -> int:
-    """Give the highest amplitude allowed on this channel.
+    """Give the highest amplitude allowed on this channel: what may be given, inside the prescription's window."""
+    return min(most_ua(lane), lane.plan.max_ua)
 
-    Device, site, prescription window, sensation class, calibration; 0 if none may flow. A calibration that does not
-    hold (G19) permits nothing more and still binds.
+
+def most_ua(lane: Lane) -> int:
+    """Give the highest amplitude that any prescription could have here.
+
+    Device, site, sensation class, calibration; 0 if none may flow. A calibration that does not hold (G19) permits
+    nothing more and still binds.
     """
-    plan, limits, rx = lane.plan, lane.limits, lane.rx
-    cap = min(ceiling_ua(lane), plan.max_ua)
-    calibration = plan.calibration
+    limits, rx, calibration = lane.limits, lane.rx, lane.plan.calibration
+    cap = ceiling_ua(lane)
     motor, maximal = (calibration.motor_ua, calibration.maximal_ua) if calibration else (None, None)
     counts = is_calibrated(lane)
     if rx.programme.modality is Modality.TENS and maximal is not None:
@@ -50,8 +54,11 @@ def cap_ua(lane: Lane) -> int:
 
 
 def g08(lane: Lane) -> Reason | None:
-    """Amplitude within device, site, window, class and calibration."""
-    allowed = cap_ua(lane)
+    """Amplitude within device, site, window, class and calibration; for NMES that leaves room to move the muscle."""
+    allowed, most, calibration = cap_ua(lane), most_ua(lane), lane.plan.calibration
+    motor_ua = calibration.motor_ua if calibration and lane.rx.programme.modality is Modality.NMES else None
+    if motor_ua is not None and 0 < most < motor_ua:
+        return Reason("G08", REFUSE, "LIM.WINDOW", lane.plan.channel, motor_ua, most, "uA")
     if 0 < lane.train.ua <= allowed:
         return None
     code = "LIM.TOLERANCE" if allowed < min(lane.caps.max_ua, lane.limits.amplitude_ua) else "LIM.CURRENT"

@@ -4,14 +4,14 @@ A calibration is stimulation. The button is held; a second without a renewal is 
 20 mA 2 s at most and 4 s apart: with these the fatigue bound stays above 0.62 (safety reference 3.3).
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from safety.dose import given_by
 from safety.limits import Limits, Modality, Sensation
 from safety.messages import CalibrationBegin, CalibrationMark, CalibrationStep, Command, Now, Threshold
 from safety.prescription import Dose
 from safety.rules.views import Gate, Lane
-from safety.state import Mark, Setting, Trial
+from safety.state import Mark, Session, Setting, Trial
 from safety.units import ceil_div, is_whole
 from safety.verdict import Reason, Severity
 from safety.waveform import pulse_i2t, pulse_nc
@@ -85,13 +85,22 @@ def within(lane: Lane, allowed_ua: int) -> Reason | None:
 # The button
 
 
-def pushed(g: Gate) -> tuple[Trial, Setting, int] | None:
-    """Give the calibration that a wish is about, the channel as it would be, and its place in the session."""
+class Push(NamedTuple):
+    """What a wish of a calibration is about: the session and its trial, the channel as it would be, and its place."""
+
+    session: Session
+    trial: Trial
+    setting: Setting
+    place: int
+
+
+def pushed(g: Gate) -> Push | None:
+    """Give the calibration that a wish is about; None where there is none."""
     session = g.session
     if session is None or session.trial is None:
         return None
     index = next(i for i, s in enumerate(session.settings) if session.trial.channel == s.plan.channel)
-    return session.trial, session.settings[index], index
+    return Push(session, session.trial, session.settings[index], index)
 
 
 def age_ms(now: Now, command: Command) -> int:
@@ -121,9 +130,9 @@ def g02_button(g: Gate) -> Reason | None:
 def g18_press(g: Gate) -> Reason | None:
     """A press raises by at most 1 mA, at most once a second."""
     found = pushed(g)
-    if found is None or g.session is None or g.rise_ua <= 0:
+    if found is None:
         return None
-    (_, setting, _), limits = found, g.session.limits
+    setting, limits = found.setting, found.session.limits
     if g.rise_ua > limits.rise_ua:
         return Reason("G18", REFUSE, "LIM.STEP", g.channel, g.rise_ua, limits.rise_ua, "uA")
     waited_ms, wait_ms = g.now.mono_ms - setting.raised_ms, ceil_div(g.rise_ua * 1000, limits.rise_ua_per_s)
@@ -137,7 +146,7 @@ def g19_let_go(g: Gate) -> Reason | None:
     found = pushed(g)
     if found is None:
         return None
-    trial, setting, _ = found
+    trial, setting = found.trial, found.setting
     up_ms = g.now.mono_ms - trial.held_ms
     if not trial.began_ms and up_ms < HELD_MS:
         return Reason("G19", REFUSE, "CAL.HELD", g.channel, up_ms, HELD_MS, "ms")
@@ -151,7 +160,7 @@ def g19_apart(g: Gate) -> Reason | None:
     found = pushed(g)
     if found is None:
         return None
-    trial, setting, _ = found
+    trial, setting = found.trial, found.setting
     rested_ms = g.now.mono_ms - trial.ended_ms
     if trial.began_ms or rested_ms >= APART_MS or not (trial.is_loud or setting.setpoint_ua > LOUD_UA):
         return None
@@ -161,7 +170,7 @@ def g19_apart(g: Gate) -> Reason | None:
 def g19_sought(g: Gate) -> Reason | None:
     """Nothing is raised when every threshold was found."""
     found = pushed(g)
-    if found is None or g.rise_ua <= 0 or sought(found[0].marks) is not None:
+    if found is None or g.rise_ua <= 0 or sought(found.trial.marks) is not None:
         return None
     return Reason("G19", REFUSE, "CAL.FOUND", g.channel)
 
@@ -196,11 +205,11 @@ def trial_dose(limits: Limits) -> Dose:
 
 def g28_burst(g: Gate) -> Reason | None:
     """A whole burst at this amplitude fits into what is left of the calibration's reservation."""
-    found, session = pushed(g), g.session
-    if found is None or session is None or session.permit is None:
+    found = pushed(g)
+    if found is None or found.session.permit is None:
         return None
-    _, setting, index = found
-    given, reserve, burst = given_by(session, index), session.permit.reserve[index], burst_dose(setting)
+    given, reserve = given_by(found.session, found.place), found.session.permit.reserve[found.place]
+    burst = burst_dose(found.setting)
     for asked, allowed, unit in (
         (given.nc + burst.nc, reserve.nc, "nC"),
         (given.i2t + burst.i2t, reserve.i2t, "uA^2 us"),
@@ -258,12 +267,13 @@ def g19_order(g: Gate) -> Reason | None:
     found, wish = pushed(g), g.command.wish
     if found is None or not isinstance(wish, CalibrationMark):
         return None
-    trial, setting, _ = found
+    trial, setting = found.trial, found.setting
     if wish.threshold is not sought(trial.marks) or (wish.absent and of(trial.marks, wish.threshold)):
         return Reason("G19", REFUSE, "CAL.ORDER", g.channel)
-    least_ua = max((mark.ua for mark in trial.marks if mark.threshold is not wish.threshold and mark.ua), default=0)
-    if not wish.absent and setting.setpoint_ua < least_ua:
-        return Reason("G19", REFUSE, "CAL.ORDER", g.channel, setting.setpoint_ua, least_ua, "uA")
+    others = [mark.ua for mark in trial.marks if mark.threshold is not wish.threshold]
+    above = [ua for ua in others if ua is not None and ua > setting.setpoint_ua]
+    if above and not wish.absent:
+        return Reason("G19", REFUSE, "CAL.ORDER", g.channel, setting.setpoint_ua, max(above), "uA")
     return None
 
 
@@ -272,7 +282,7 @@ def g19_given(g: Gate) -> Reason | None:
     found, wish = pushed(g), g.command.wish
     if found is None or not isinstance(wish, CalibrationMark) or wish.absent:
         return None
-    trial, setting, _ = found
+    trial, setting = found.trial, found.setting
     if 0 < trial.felt_ua == setting.setpoint_ua:
         return None
     return Reason("G19", REFUSE, "CAL.NOT_GIVEN", g.channel, setting.setpoint_ua, trial.felt_ua, "uA")

@@ -12,6 +12,8 @@ from safety.limits import HARD, Modality
 from safety.messages import EntryKind, Latch, Now, Verb
 from safety.verdict import Clear, Scope
 
+POLICY = "p1"
+"""The digest of the policy that these journals are written under."""
 Until = Callable[[Callable[[], object]], Awaitable[None]]
 
 
@@ -25,7 +27,7 @@ def wish(number: int, detail: str = "1 -1000") -> Entry:
 
 
 def opening(number: int, session: str = "s-1") -> Entry:
-    body = Opening(session=session, rx="rx-1@1", rx_digest="ab", patient="p-1", principal="dr", policy="p1")
+    body = Opening(session=session, rx="rx-1@1", rx_digest="ab", patient="p-1", principal="dr", policy=POLICY)
     return Entry(number, EntryKind.OPEN, body)
 
 
@@ -75,7 +77,7 @@ class Bench:
         self.journal = self.open()
 
     def open(self, now: Now | None = None) -> Journal:
-        self.journal = Journal.open(self.path, "ward3", now or at(0), self.errors.append)
+        self.journal = Journal.open(self.path, "ward3", POLICY, now or at(0), self.errors.append)
         return self.journal
 
     def append(self, entry: Entry, device: str = "dev1", ms: int | None = None) -> None:
@@ -84,7 +86,8 @@ class Bench:
 
     def rows(self) -> list[tuple[object, ...]]:
         with sqlite3.connect(self.path) as reader:
-            rows = reader.execute("SELECT seq, device, entry, mono_ms, wall_ms, kind, body FROM journal").fetchall()
+            columns = "seq, device, entry, mono_ms, wall_ms, policy, kind, body"
+            rows = reader.execute(f"SELECT {columns} FROM journal").fetchall()  # noqa: S608
         reader.close()
         return rows
 
@@ -104,7 +107,7 @@ from safety.effects import Entry, Opening, WishRecord
 from safety.messages import EntryKind, Now, Verb
 
 async def main():
-    journal = Journal.open(Path(sys.argv[1]), "ward3", Now(0, 0), print)
+    journal = Journal.open(Path(sys.argv[1]), "ward3", "p1", Now(0, 0), print)
     {body}
 
 asyncio.run(main())

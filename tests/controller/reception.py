@@ -73,7 +73,7 @@ class Reception:
         self.folder = folder
         self.boot_id = boot_id
         self.failures: list[Exception] = []
-        self.journal = Journal.open(folder / "journal.db", "ward3", NOW, self.failures.append)
+        self.journal = Journal.open(folder / "journal.db", "ward3", "p1", NOW, self.failures.append)
         self.ledger = Ledger(folder / "ledger.db", admit, may_create=self.journal.is_new)
         self.clinic = Clinic(folder / "ledger.db")
         self.records = Records(self.clinic, Papers(folder / "ledger.db"), self.ledger)

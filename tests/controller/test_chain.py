@@ -86,9 +86,11 @@ def rewritten(seq: int, kind: str, body: str) -> Corruption:
         rows = database.execute("SELECT * FROM journal ORDER BY seq").fetchall()
         database.execute("DELETE FROM journal")
         prev = BEFORE_FIRST
-        for number, device, entry, mono, wall, *content in rows:
+        for number, device, entry, mono, wall, policy, *content in rows:
             made = link(
-                number, Draft(device, entry, mono, wall, *((kind, body) if number == seq else content[:2])), prev
+                number,
+                Draft(device, entry, mono, wall, policy, *((kind, body) if number == seq else content[:2])),
+                prev,
             )
             database.execute(INSERT, made)
             prev = made.hash
@@ -104,6 +106,7 @@ CORRUPTIONS: dict[str, tuple[Corruption, int, str]] = {
     "entry": (run("UPDATE journal SET entry = 99 WHERE seq = 5"), 5, CONTENT),
     "mono": (run("UPDATE journal SET mono_ms = mono_ms + 1 WHERE seq = 5"), 5, CONTENT),
     "wall": (run("UPDATE journal SET wall_ms = wall_ms - 1 WHERE seq = 5"), 5, CONTENT),
+    "policy": (run("UPDATE journal SET policy = 'p2' WHERE seq = 5"), 5, CONTENT),
     "kind": (run("UPDATE journal SET kind = 'clear' WHERE seq = 5"), 5, CONTENT),
     "body": (run("UPDATE journal SET body = replace(body, 'device', 'session') WHERE seq = 5"), 5, CONTENT),
     "a space": (run("UPDATE journal SET body = body || ' ' WHERE seq = 5"), 5, CONTENT),
@@ -135,7 +138,7 @@ CORRUPTIONS: dict[str, tuple[Corruption, int, str]] = {
     "no column": (run("ALTER TABLE journal DROP COLUMN wall_ms"), 1, "no such column"),
     "a looser table": (
         run(
-            "CREATE TABLE loose (seq, device, entry, mono_ms, wall_ms, kind, body, prev, hash)",
+            "CREATE TABLE loose (seq, device, entry, mono_ms, wall_ms, policy, kind, body, prev, hash)",
             "INSERT INTO loose SELECT * FROM journal",
             "DROP TABLE journal",
             "ALTER TABLE loose RENAME TO journal",

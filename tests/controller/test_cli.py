@@ -435,7 +435,7 @@ def write_journal(path: Path, entries: int) -> None:
     """A journal as the service leaves it."""
 
     async def write() -> None:
-        journal = Journal.open(path, "ward3", clock.now(), lambda _: None)
+        journal = Journal.open(path, "ward3", "p1", clock.now(), lambda _: None)
         for number in range(1, entries + 1):
             body = Opening(
                 session=f"s-{number}", rx="calf@1", rx_digest="d", patient="p-1", principal="me", policy="p1"

@@ -265,7 +265,7 @@ def test_a_login_is_judged(address: Address, marks: list[str]) -> None:
 
 def write_journal(folder: Path, now: Now) -> None:
     async def write() -> None:
-        await Journal.open(folder / "journal.db", "bench", now, lambda _: None).close()
+        await Journal.open(folder / "journal.db", "bench", "p1", now, lambda _: None).close()
 
     asyncio.run(write())
 

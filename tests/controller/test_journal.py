@@ -28,6 +28,7 @@ from safety.limits import canonical
 from safety.messages import EntryKind, Now
 from tests.controller.logbook import (
     CHILD,
+    POLICY,
     Bench,
     Until,
     at,
@@ -57,7 +58,9 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 # What is written
 
 
-async def test_a_row_holds_the_entry_and_its_place_in_the_chain(bench: Bench, until: Until) -> None:
+@pytest.mark.rule("X2")
+@pytest.mark.hazard("H29")
+async def test_a_row_holds_the_entry_the_policy_and_its_place_in_the_chain(bench: Bench, until: Until) -> None:
     bench.append(opening(7), ms=11)
     bench.append(latch(8), "dev2", ms=12)
     await until(lambda: bench.done == [7, 8])
@@ -65,10 +68,25 @@ async def test_a_row_holds_the_entry_and_its_place_in_the_chain(bench: Bench, un
     genesis = f'{{"instance":"ward3","limits_digest":"{digest}","schema":1}}'
     wall = 1_700_000_000_000
     assert bench.rows() == [
-        (1, "", 0, 0, wall, "genesis", genesis),
-        (2, "dev1", 7, 11, wall + 11, "open", body_json(opening(7))),
-        (3, "dev2", 8, 12, wall + 12, "latch", body_json(latch(8))),
+        (1, "", 0, 0, wall, POLICY, "genesis", genesis),
+        (2, "dev1", 7, 11, wall + 11, POLICY, "open", body_json(opening(7))),
+        (3, "dev2", 8, 12, wall + 12, POLICY, "latch", body_json(latch(8))),
     ]
+
+
+@pytest.mark.rule("X2")
+@pytest.mark.hazard("H29")
+async def test_rows_of_two_policies_tell_by_which_they_were_made(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    for policy, entry in (("p1", wish(1)), ("p2", wish(2))):
+        journal = Journal.open(path, "ward3", policy, at(0), print)
+        journal.append("dev1", entry, at(0))
+        await journal.close()
+    assert verify(path)[::2] == (3, None)
+    with sqlite3.connect(path) as reader:
+        rows = reader.execute("SELECT policy, kind FROM journal ORDER BY seq").fetchall()
+    reader.close()
+    assert rows == [("p1", "genesis"), ("p1", "wish"), ("p2", "wish")]
 
 
 async def test_the_hash_is_taken_over_the_row_and_the_hash_before(bench: Bench, until: Until) -> None:
@@ -78,8 +96,8 @@ async def test_the_hash_is_taken_over_the_row_and_the_hash_before(bench: Bench, 
         chain = reader.execute("SELECT prev, hash FROM journal ORDER BY seq").fetchall()
     reader.close()
     prev, hashes = "0" * 64, []
-    for seq, device, entry, mono, wall, kind, body in bench.rows():
-        head = json.dumps([seq, device, entry, mono, wall, kind, prev], separators=(",", ":"))
+    for seq, device, entry, mono, wall, policy, kind, body in bench.rows():
+        head = json.dumps([seq, device, entry, mono, wall, policy, kind, prev], separators=(",", ":"))
         hashes.append((prev, prev := hashlib.sha256(f"{head}\n{body}".encode()).hexdigest()))
     assert chain == hashes
     assert verify(bench.path) == Verification(2, prev, None, "")
@@ -253,7 +271,7 @@ async def test_what_cannot_be_written_fails_at_once_and_holds_up_nothing(bench: 
 
 async def test_a_second_service_is_refused(bench: Bench) -> None:
     with pytest.raises(JournalInUseError):
-        Journal.open(bench.path, "ward3", at(0), bench.errors.append)
+        Journal.open(bench.path, "ward3", POLICY, at(0), bench.errors.append)
 
 
 WRITE_FOREVER = """
@@ -357,7 +375,7 @@ def test_a_directory_that_cannot_be_written_gives_no_journal(is_there: bool) -> 
 async def test_a_journal_of_another_instance_is_refused(tmp_path: Path) -> None:
     await Bench(tmp_path / "journal.db").journal.close()
     with pytest.raises(JournalError, match="is the journal of ward3, not of ward4"):
-        Journal.open(tmp_path / "journal.db", "ward4", at(0), print)
+        Journal.open(tmp_path / "journal.db", "ward4", POLICY, at(0), print)
     # The refusal has let go of the file.
     await Bench(tmp_path / "journal.db").journal.close()
 

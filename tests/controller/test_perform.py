@@ -133,7 +133,7 @@ class Hand:
         self.said: list[tuple[str, Answer | Event, Now]] = []
         self.judge, self.peer = Judge(), Peer()
         self.journal_path, self.ledger_path = folder / "journal.db", folder / "ledger.db"
-        self.journal = NotedJournal.open(self.journal_path, "ward3", NOW, self.failures.append)
+        self.journal = NotedJournal.open(self.journal_path, "ward3", "p1", NOW, self.failures.append)
         self.journal.deeds = self.deeds
         self.ledger = Ledger(self.ledger_path, self.judge, may_create=True)
         records = Records(Clinic(self.ledger_path), Papers(self.ledger_path), self.ledger)

@@ -114,7 +114,7 @@ def test_every_driver_has_models_and_times() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_limit_can_pass_its_ceiling_by_one(path: Path, modality: Modality, name: str) -> None:
     hard = getattr(HARD[modality], name)
-    lower_is_safe = next(spec for spec in fields(Limits) if spec.name == name).metadata["sense"] == "at_most"
+    lower_is_safe = next(spec for spec in fields(Limits) if spec.name == name).metadata["sense"] is min
     table = asdict(HARD[modality])
     other = next(each for each in Modality if each is not modality)
 

@@ -158,7 +158,7 @@ class Ward:
 
     async def turn_on(self) -> None:
         """Start the station on what its files remember."""
-        self.journal = Journal.open(self.folder / "journal.db", "ward3", clock.now(), self.failing)
+        self.journal = Journal.open(self.folder / "journal.db", "ward3", "p1", clock.now(), self.failing)
         self.ledger = Ledger(self.folder / "ledger.db", admit, may_create=self.journal.is_new)
         self.records = Records(Clinic(self.folder / "ledger.db"), Papers(self.folder / "ledger.db"), self.ledger)
         recorder = Recorder(self.folder / "tapes", self.failing)

@@ -6,9 +6,10 @@ A condition is shown when two evaluations are on record in which it differs, the
 other condition was the same or was not asked. That is modified condition/decision coverage, as avionics standards ask
 for (quoted from memory), in its form for languages that stop asking when the answer is known.
 
-The shipped source is compiled with a recorder around each condition and runs under the suite of tests/safety:
+The shipped source is compiled with a recorder around each condition and runs under the suite of tests/safety, a share
+of the tests in each of some processes, whose records are laid together:
 
-    python -m pytest tests/safety -p tests.proof.conditions --conditions=FILE
+    python -m pytest tests/safety -p tests.proof.conditions --conditions=FILE --share=1/2
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -41,6 +42,7 @@ class Decision(NamedTuple):
 
     file: str
     line: int
+    column: int
     function: str
     conditions: tuple[str, ...]
 
@@ -55,11 +57,11 @@ class Record:
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
         self.seen: defaultdict[int, set[tuple[Vector, bool]]] = defaultdict(set)
-        self._open: list[dict[int, bool]] = []
+        self._open: list[list[bool | None]] = []
 
-    def begin(self) -> bool:
-        """Open a decision; always true, so that it can stand in front of `and`."""
-        self._open.append({})
+    def begin(self, conditions: int) -> bool:
+        """Open a decision of so many conditions; always true, so that it can stand in front of `and`."""
+        self._open.append([None] * conditions)
         return True
 
     def condition(self, index: int, value: object) -> object:
@@ -69,10 +71,22 @@ class Record:
 
     def decision(self, number: int, value: object) -> object:
         """Note a decision's outcome with its vector, and hand it on."""
-        said = self._open.pop()
-        vector = tuple(said.get(index) for index in range(len(self.decisions[number].conditions)))
-        self.seen[number].add((vector, bool(value)))
+        self.seen[number].add((tuple(self._open.pop()), bool(value)))
         return value
+
+    def written(self) -> list[object]:
+        """Give every decision with what was seen of it, for a file."""
+        return [[decision, sorted(self.seen[number], key=repr)] for number, decision in enumerate(self.decisions)]
+
+    def add(self, rows: Iterable[tuple[list[Any], list[tuple[list[bool | None], bool]]]]) -> None:
+        """Lay what another process has written over this record."""
+        numbers = {decision: number for number, decision in enumerate(self.decisions)}
+        for (*place, conditions), seen in rows:
+            decision = Decision(*place, tuple(conditions))
+            number = numbers.setdefault(decision, len(self.decisions))
+            if number == len(self.decisions):
+                self.decisions.append(decision)
+            self.seen[number] |= {(tuple(vector), outcome) for vector, outcome in seen}
 
     def unshown(self) -> dict[str, list[str]]:
         """Give, for each function that has one, the conditions that were never seen to flip their decision alone."""
@@ -154,14 +168,14 @@ class Recorder(ast.NodeTransformer):
         return self.recorded(node)
 
     def recorded(self, test: ast.expr) -> ast.expr:
-        """Make `decision(n, begin() and test)` of a test, with a recorder around each of its conditions."""
+        """Make `decision(n, begin(m) and test)` of a test, with a recorder around each of its conditions."""
         texts: list[str] = []
         number = len(self.record.decisions)
-        self.record.decisions.append(Decision(self.file, test.lineno, ".".join(self.place), ()))
+        self.record.decisions.append(Decision(self.file, test.lineno, test.col_offset, ".".join(self.place), ()))
         inner = self.parted(test, texts)
         where = self.record.decisions[number]
         self.record.decisions[number] = where._replace(conditions=tuple(texts))
-        value = ast.BoolOp(op=ast.And(), values=[call(OPEN), inner])
+        value = ast.BoolOp(op=ast.And(), values=[call(OPEN, ast.Constant(value=len(texts))), inner])
         return ast.copy_location(call(CLOSE, ast.Constant(value=number), value), test)
 
     def parted(self, node: ast.expr, texts: list[str]) -> ast.expr:
@@ -257,33 +271,50 @@ def objections(unshown: Mapping[str, list[str]], excused: Mapping[str, Mapping[s
     ]
 
 
+def recorded(jobs: int) -> tuple[Record, str]:
+    """Run the suite in so many processes; gives what was seen, and what failed."""
+    command = [sys.executable, "-m", "pytest", "tests/safety", "-q", "-p", "tests.proof.conditions"]
+    record, problem = Record(), ""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"share-{number}.json" for number in range(1, jobs + 1)]
+        running = [
+            subprocess.Popen(
+                [*command, f"--conditions={file}", f"--share={number}/{jobs}"],
+                cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )
+            for number, file in enumerate(files, 1)
+        ]  # fmt: skip
+        for share, file in zip(running, files, strict=True):
+            said, _ = share.communicate()
+            if share.returncode:
+                problem = said[-500:]
+            else:
+                record.add(json.loads(file.read_text(encoding="utf-8")))
+    return record, problem
+
+
 def stage(*, quick: bool) -> Result:
     """Run tests/safety with recorders in the heart; in a hurry nothing: a part of the suite proves nothing here."""
     title = "Conditions"
     if quick:
         return Result(title, {}, [], [])
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "conditions.json"
-        command = [sys.executable, "-m", "pytest", "tests/safety", "-q", "-p", "tests.proof.conditions"]
-        done = subprocess.run(
-            [*command, f"--conditions={target}"], cwd=ROOT, capture_output=True, text=True, env=os.environ, check=False
-        )
-        if done.returncode:
-            return Result(title, {}, [], [f"the suite fails under the recorder: {done.stdout[-500:]}"])
-        found = json.loads(target.read_text(encoding="utf-8"))
+    record, problem = recorded(os.cpu_count() or 1)
+    if problem:
+        return Result(title, {}, [], [f"the suite fails under the recorder: {problem}"])
     excused = tomllib.loads(EXCUSED.read_text(encoding="utf-8"))
     figures = {
-        "decisions": int(found["decisions"]),
-        "conditions": int(found["conditions"]),
+        "decisions": len(record.decisions),
+        "conditions": sum(len(decision.conditions) for decision in record.decisions),
         "excused": sum(len(texts) for texts in excused.values()),
     }
     rows = [(place, f"`{text}`", why) for place, texts in excused.items() for text, why in texts.items()]
     lines = table(("where", "condition that cannot flip its decision alone", "why"), rows) if rows else []
-    return Result(title, figures, lines, objections(found["open"], excused))
+    return Result(title, figures, lines, objections(record.unshown(), excused))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--conditions", default="", help="write the conditions that never flipped a decision to this file")
+    parser.addoption("--conditions", default="", help="write what was seen of every condition to this file")
+    parser.addoption("--share", default="1/1", help="run one share of the tests, such as 1/2")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -293,9 +324,12 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.meta_path.insert(0, Finder(RECORDED))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    number, shares = map(int, str(config.getoption("--share")).split("/"))
+    items[:] = items[number - 1 :: shares]
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     target = str(config.getoption("--conditions"))
     if target:
-        asked = sum(len(decision.conditions) for decision in RECORDED.decisions)
-        found = {"decisions": len(RECORDED.decisions), "conditions": asked, "open": RECORDED.unshown()}
-        Path(target).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        Path(target).write_text(json.dumps(RECORDED.written()) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from safety.effects import Answer, Commit, Drive, Effect, Feed, Silence, Tell
+from safety.effects import Answer, Commit, Drive, Effect, Feed, Probe, Silence, Tell
 from safety.messages import Adjust, Asked, DeviceState, Heard, Now, Tick, Verb
 from safety.state import Phase, Purpose, Session, Station
 from safety.verdict import Scope, Severity
@@ -142,7 +142,7 @@ def ticked(
     if event.wanted != before.beat.picture and [drive.picture for drive in drives] != [event.wanted]:
         faults.append("a changed picture must be sent once, and is not")
     fed = now.mono_ms - before.beat.sent_ms >= before.config.times.keep_alive_ms
-    if fed and not any(isinstance(effect, Drive | Feed) for effect in effects):
+    if fed and not any(isinstance(effect, Drive | Feed | Probe) for effect in effects):
         faults.append("the device must be kept alive, and is not")
     return faults
 
@@ -319,7 +319,8 @@ def readings(
         if sample.fresh:
             most = channel.high_ua + max(2_000, channel.high_ua * (100_000 + caps.accuracy_ppm) // 1_000_000)
             over = over + 1 if sample.measured_ua > most else 0
-            short = short + 1 if sample.short or sample.ohm < 100 else 0
+            # What reads between a short and what leaves it says nothing (safety reference 2.3).
+            short = short + 1 if sample.short or sample.ohm < 100 else 0 if sample.ohm > 250 else short
             area, baseline = settings[sample.channel].plan.area_mm2, channel.contact.baseline_ohm
             open_ohm = max(8_000 * 2_500 // area, 3 * baseline)
             is_open = sample.open or (caps.numeric_impedance and sample.ohm > open_ohm)

@@ -25,6 +25,7 @@ from safety.messages import (
 )
 from safety.state import Phase, Station
 from safety.waveform import OFF, Picture
+from tests.proof.truth import HELD_MS
 
 SUPPLY_MV = 12_000
 SKIN_MDEG = 33_000
@@ -130,7 +131,8 @@ class Ghost(NamedTuple):
     `asked` is the entry that waits for the journal, with its permit and the set-points that it reserves for; `durable`
     the permits that the journal has confirmed, `ceiling` the set-points they are for. `frame` is the one that is not
     answered: its grant, when it was sent, how long its answer may take. `rises` says when each ramp left zero.
-    `held_ms` is when a calibration's button was last said to be down, `burst_ms` when its current left zero.
+    `held_ms` is when a calibration's button was last said to be down, `down_ms` when it went down, `burst_ms` when its
+    current left zero.
     `odd` counts, per channel, readings in a row with too much current, and with a short.
     """
 
@@ -146,6 +148,7 @@ class Ghost(NamedTuple):
     odd: tuple[tuple[int, int, int], ...] = ()
     session: str = ""
     held_ms: int = 0
+    down_ms: int = 0
     burst_ms: int = 0
 
     def answers(self, event: Event, before: Station) -> bool:
@@ -170,7 +173,8 @@ class Ghost(NamedTuple):
                 durable=(*ghost.durable, self.asked[1]), ceiling=self.asked[2] or self.ceiling, asked=(0, 0, ())
             )
         if isinstance(event, Asked) and isinstance(event.command.wish, CalibrationStep):
-            ghost = ghost._replace(held_ms=max(ghost.held_ms, now_ms))
+            is_new = now_ms - ghost.held_ms >= HELD_MS
+            ghost = ghost._replace(held_ms=now_ms, down_ms=now_ms if is_new else ghost.down_ms)
         if isinstance(event, Tick):
             # A ramp begins with the tick before the programme first wants it, also where a frame has to wait; it goes
             # on for as long as its channel flows.

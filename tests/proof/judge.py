@@ -83,6 +83,17 @@ class Loop:
         return True
 
 
+class Uncollected:
+    """Takes the place of pytest's own collection: what is done with the session is done before any test is imported."""
+
+    def __init__(self, work: Callable[[pytest.Session], None]) -> None:
+        self.work = work
+
+    def pytest_collection(self, session: pytest.Session) -> bool:
+        self.work(session)
+        return True
+
+
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
     """Send what is printed meanwhile nowhere."""
@@ -96,11 +107,21 @@ def hushed() -> Iterator[None]:
 
 def collected(targets: Sequence[str], work: Callable[[list[pytest.Item]], None]) -> int:
     """Collect tests and do something with them, inside pytest."""
+    return started(targets, Loop(work))
+
+
+def opened(targets: Sequence[str], work: Callable[[pytest.Session], None]) -> int:
+    """Do something inside pytest, where tests may be collected and none is yet."""
+    return started(targets, Uncollected(work))
+
+
+def started(targets: Sequence[str], plugin: Loop | Uncollected) -> int:
+    """Start pytest with a part of it replaced."""
     settings.register_profile(
         "proof", derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate]
     )
     settings.load_profile("proof")
-    return int(pytest.main([*ARGUMENTS, f"--rootdir={ROOT}", *targets], plugins=[Loop(work)]))
+    return int(pytest.main([*ARGUMENTS, f"--rootdir={ROOT}", *targets], plugins=[plugin]))
 
 
 def passes(item: pytest.Item) -> bool:
@@ -341,55 +362,86 @@ class Planted(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader
         return self.planted
 
 
+def plant(mutant: Mutant, room: Module) -> None:
+    """Let the module of a mutant be imported with it; nothing of safety/ may have been imported."""
+    sys.meta_path.insert(0, Planted(dotted(mutant.path), ROOT / mutant.path, room.compiled(mutant.edit)))
+
+
 def judge_imports(
-    mutants: Sequence[Mutant], rooms: dict[str, Module], jobs: int, tests: str, seconds: dict[str, float], done: Done
+    mutants: Sequence[Mutant], rooms: dict[str, Module], jobs: int, files: Sequence[str], done: Done
 ) -> None:
-    """Try every mutant of what runs at import, with safety/ and the tests imported anew in each child."""
+    """Try every mutant of what runs at import, with safety/ and the test files imported anew in each child.
+
+    pytest is started once, and each child collects for itself.
+    """
     if any(name.partition(".")[0] == "safety" for name in sys.modules):
         raise RuntimeError("safety/ is imported already: a fork would hold the shipped code")
-    files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / tests).rglob("test_*.py"))
     deadly: defaultdict[str, list[str]] = defaultdict(list)
 
     def learnt(outcome: Outcome) -> None:
-        file = outcome.by.partition("::")[0]
-        if file and file not in deadly[outcome.mutant.path]:
-            deadly[outcome.mutant.path].append(file)
+        if outcome.by and outcome.by not in deadly[outcome.mutant.path]:
+            deadly[outcome.mutant.path].append(outcome.by)
         done(outcome)
 
-    pool = Pool(jobs, learnt)
-    for mutant in mutants:
-        first = list(dict.fromkeys([*own_tests(mutant.path, files), *deadly[mutant.path][:2]]))
-        rounds = [each for each in (first, files) if each]
+    def work(session: pytest.Session) -> None:
+        gc.collect()
+        gc.freeze()
+        pool = Pool(jobs, learnt)
+        for mutant in mutants:
+            killers = deadly[mutant.path]
+            elsewhere = list(dict.fromkeys(killer.partition("::")[0] for killer in killers))[:2]
+            first = list(dict.fromkeys([*own_tests(mutant.path, files), *elsewhere]))
+            rounds = [each for each in (first, list(files)) if each]
+            anew = Anew(session, rounds, {killer: place for place, killer in enumerate(killers)})
 
-        def attempt(tell: int, mutant: Mutant = mutant, rounds: list[list[str]] = rounds) -> int:
-            return imported_anew(mutant, rooms[mutant.path], rounds, seconds, tell)
+            def attempt(tell: int, mutant: Mutant = mutant, anew: Anew = anew) -> int:
+                signal.setitimer(signal.ITIMER_PROF, LEAST_START_S)
+                plant(mutant, rooms[mutant.path])
+                return anew.judge(tell)
 
-        pool.give(mutant, attempt)
-    pool.finish()
+            pool.give(mutant, attempt)
+        pool.finish()
+
+    with compiled_once(), hushed():
+        opened(files, work)
 
 
-def imported_anew(mutant: Mutant, room: Module, rounds: list[list[str]], seconds: dict[str, float], tell: int) -> int:
-    """Import the package with one module mutated and run the tests, a few files first."""
-    signal.setitimer(signal.ITIMER_PROF, LEAST_START_S)
-    name = dotted(mutant.path)
-    sys.meta_path.insert(0, Planted(name, ROOT / mutant.path, room.compiled(mutant.edit)))
-    tried: set[str] = set()
-    verdicts = []
+class Anew(NamedTuple):
+    """A child that has imported nothing of safety/ yet: pytest's session, and what to run in which order."""
 
-    def work(items: list[pytest.Item]) -> None:
-        left = sorted(
-            (each for each in exact(items) if each.nodeid not in tried), key=lambda each: seconds.get(each.nodeid, 1)
-        )
-        tried.update(each.nodeid for each in left)
-        verdicts.append(until_one_fails(left, seconds, tell))
+    session: pytest.Session
+    rounds: list[list[str]]
+    """Test files: those first that will probably do, then all."""
+    killers: dict[str, int]
+    """Tests that killed a mutant of this module, in the order in which they are tried."""
 
-    for files in rounds:
-        signal.setitimer(signal.ITIMER_PROF, LEAST_START_S)
-        begun = len(verdicts)
-        collected(files, work)
-        if len(verdicts) == begun:
-            os.write(tell, f"{files[0]}::cannot be collected".encode())
-            return EXIT_KILLED
-        if verdicts[-1] == EXIT_KILLED:
-            return EXIT_KILLED
-    return EXIT_SURVIVED
+    def judge(self, tell: int) -> int:
+        """Collect and run the tests, until one fails."""
+        tried: set[str] = set()
+        for files in self.rounds:
+            signal.setitimer(signal.ITIMER_PROF, LEAST_START_S)
+            self.session.perform_collect(files)
+            if self.session.testsfailed:
+                os.write(tell, f"{files[0]}::cannot be collected".encode())
+                return EXIT_KILLED
+            left = [each for each in exact(self.session.items) if each.nodeid not in tried]
+            tried.update(each.nodeid for each in left)
+            if until_one_fails(sorted(left, key=self.turn), {}, tell) == EXIT_KILLED:
+                return EXIT_KILLED
+        return EXIT_SURVIVED
+
+    def turn(self, item: pytest.Item) -> int:
+        """When a test has its turn: first those that killed a mutant of this module, then in the order of the files."""
+        return self.killers.get(item.nodeid, len(self.killers))
+
+
+@contextlib.contextmanager
+def compiled_once() -> Iterator[None]:
+    """Let children share what each of them compiles, wherever the machine forbids to keep it."""
+    before = sys.pycache_prefix, sys.dont_write_bytecode
+    with tempfile.TemporaryDirectory() as folder:
+        sys.pycache_prefix, sys.dont_write_bytecode = folder, False
+        try:
+            yield
+        finally:
+            sys.pycache_prefix, sys.dont_write_bytecode = before

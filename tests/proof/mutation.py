@@ -1,25 +1,34 @@
-"""The mutation run: every mutant of safety/ against tests/safety, and its survivors against the explained ones."""
+"""The mutation run: every mutant of safety/ against tests/safety, and its survivors against the explained ones.
+
+The verdicts of a full run are kept in .proof/ under the digest of safety/, of its tests and of the runner, so that a
+run that was interrupted goes on where it was; any change of these discards them. A canary, and what was stopped by the
+time limit or crashed, is tried anew each time.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tests.proof import judge
+from tests.proof import judge, twin
 from tests.proof.mutants import ROOT, Module, Mutant, load
 from tests.proof.result import Result, table
 
 TESTS: Final = "tests/safety"
 EXPLAINED: Final = Path(__file__).with_name("survivors.toml")
 CACHE: Final = ROOT / ".proof"
+RUNNER: Final = ("tests/conftest.py", *(f"tests/proof/{name}.py" for name in ("mutants", "judge", "mutation")))
 SAMPLE, SAMPLE_AT_IMPORT, SEED = 100, 6, 20_261_124
 
 
@@ -31,6 +40,8 @@ class Book(NamedTuple):
     must_live: tuple[str, ...]
     settled: frozenset[str]
     """Modules without an unexplained survivor, from which a sample is drawn."""
+    differs: dict[str, str]
+    """Survivors with which a Step is another one, and why nobody can see that."""
 
 
 def book(text: str) -> Book:
@@ -42,7 +53,13 @@ def book(text: str) -> Book:
     if short := [key for key, why in survivors.items() if len(why) < 20]:
         raise ValueError(f"no explanation worth the name: {short}")
     canaries = entries["canaries"]
-    return Book(survivors, tuple(canaries["die"]), tuple(canaries["live"]), frozenset(entries["settled"]))
+    return Book(
+        survivors,
+        tuple(canaries["die"]),
+        tuple(canaries["live"]),
+        frozenset(entries["settled"]),
+        {each["key"]: each["differs"] for each in entries.get("survivor", []) if "differs" in each},
+    )
 
 
 def sampled(mutants: Sequence[Mutant], reviewed: Book, seed: int = SEED) -> list[Mutant]:
@@ -85,25 +102,66 @@ def objections(outcomes: Iterable[judge.Outcome], reviewed: Book, *, complete: b
 
 def own_files(mutants: Sequence[Mutant]) -> list[str]:
     """The test files that belong to the modules of these mutants."""
-    files = [path.relative_to(ROOT).as_posix() for path in (ROOT / TESTS).rglob("test_*.py")]
+    files = files_of_tests()
     return sorted({file for path in {each.path for each in mutants} for file in judge.own_tests(path, files)})
 
 
-def run(mutants: Sequence[Mutant], rooms: dict[str, Module], tests: Sequence[str], jobs: int) -> list[judge.Outcome]:
-    """Try mutants, with a bar of progress on standard error."""
-    outcomes: list[judge.Outcome] = []
+def files_of_tests() -> list[str]:
+    """Every file with tests of safety/."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / TESTS).rglob("test_*.py"))
+
+
+def log_file(cache: Path = CACHE) -> Path:
+    """Where the verdicts on this very code are kept; what was said of other code is thrown away."""
+    stamp = judge.digest(sys.version, [(ROOT / each).read_bytes() for each in RUNNER])
+    file = cache / f"verdicts-{stamp}.ndjson"
+    cache.mkdir(exist_ok=True)
+    for other in {*cache.glob("verdicts-*.ndjson")} - {file}:
+        other.unlink()
+    return file
+
+
+def known(file: Path, mutants: Sequence[Mutant], again: Collection[str]) -> list[judge.Outcome]:
+    """Read the verdicts that stand: killed or survived, and none that is to be tried again."""
+    by_key = {each.key: each for each in mutants if each.key not in again}
+    said: dict[str, judge.Outcome] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        with suppress(ValueError):  # a line that was broken off
+            key, verdict, by = json.loads(line)
+            if key in by_key and verdict in {judge.KILLED, judge.SURVIVED}:
+                said[key] = judge.Outcome(by_key[key], verdict, by)
+    return list(said.values())
+
+
+def run(
+    mutants: Sequence[Mutant],
+    rooms: dict[str, Module],
+    tests: Sequence[str],
+    jobs: int,
+    file: Path | None = None,
+    again: Collection[str] = (),
+) -> list[judge.Outcome]:
+    """Try mutants, with a bar of progress on standard error; `file` keeps the verdicts, but for those to try again."""
+    outcomes = known(file, mutants, again) if file and file.exists() else []
+    tried = {each.mutant.key for each in outcomes}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with os.fdopen(os.dup(2), "w") as own, Progress(*columns, console=Console(file=own)) as progress:
-        task = progress.add_task("mutants", total=len(mutants))
+    with (
+        (file or Path(os.devnull)).open("a", encoding="utf-8") as log,
+        os.fdopen(os.dup(2), "w") as own,
+        Progress(*columns, console=Console(file=own)) as progress,
+    ):
+        task = progress.add_task("mutants", total=len(mutants), completed=len(tried))
 
         def done(outcome: judge.Outcome) -> None:
             outcomes.append(outcome)
+            log.write(json.dumps([outcome.mutant.key, outcome.verdict, outcome.by]) + "\n")
+            log.flush()
             lived = sum(each.verdict == judge.SURVIVED for each in outcomes)
             progress.update(task, advance=1, description=f"mutants, {lived} survive")
 
-        at_import = [each for each in mutants if not each.function]
-        judge.judge_imports(at_import, rooms, jobs, TESTS, {}, done)
-        inside = [each for each in mutants if each.function]
+        left = [each for each in mutants if each.key not in tried]
+        judge.judge_imports([each for each in left if not each.function], rooms, jobs, files_of_tests(), done)
+        inside = [each for each in left if each.function]
         seen = judge.judge_functions(inside, rooms, jobs, tests, done, CACHE)
     if seen.failed:
         raise RuntimeError(f"these fail without any mutant: {', '.join(seen.failed)}")
@@ -115,8 +173,19 @@ def stage(*, quick: bool) -> Result:
     rooms = load()
     mutants = [each for room in rooms.values() for each in room.mutants()]
     reviewed = book(EXPLAINED.read_text(encoding="utf-8"))
-    chosen = sampled(mutants, reviewed) if quick else mutants
-    outcomes = run(chosen, rooms, own_files(chosen) if quick else [TESTS], os.cpu_count() or 1)
+    jobs = os.cpu_count() or 1
+    if quick:
+        chosen = sampled(mutants, reviewed)
+        return told(mutants, run(chosen, rooms, own_files(chosen), jobs), reviewed, None)
+    twins = twin.compared([each for each in mutants if each.key in reviewed.survivors], rooms, jobs)
+    canaries = {*reviewed.must_die, *reviewed.must_live}
+    return told(mutants, run(mutants, rooms, [TESTS], jobs, log_file(), canaries), reviewed, twins)
+
+
+def told(
+    mutants: Sequence[Mutant], outcomes: Sequence[judge.Outcome], reviewed: Book, twins: twin.Seen | None
+) -> Result:
+    """The stage's result: figures, what became of each module and of each survivor, and what is wrong."""
     counts = Counter(each.verdict for each in outcomes)
     figures = {
         "mutants generated": len(mutants),
@@ -129,7 +198,14 @@ def stage(*, quick: bool) -> Result:
             each.mutant.key in reviewed.survivors for each in outcomes if each.verdict == judge.SURVIVED
         ),
     }
-    wrong = objections(outcomes, reviewed, complete=not quick)
+    wrong = objections(outcomes, reviewed, complete=twins is not None)
+    if twins is not None:
+        figures |= {
+            "steps taken again under each explained survivor": twins.steps,
+            "explained survivors whose line these steps run": len(twins.run),
+            "explained survivors with another step": sum(map(bool, twins.where.values())),
+        }
+        wrong += twin.objections(twins.where, reviewed.differs)
     return Result("mutation", figures, [*by_module(outcomes), "", *survivors(outcomes, reviewed)], wrong)
 
 
@@ -149,5 +225,6 @@ def survivors(outcomes: Sequence[judge.Outcome], reviewed: Book) -> list[str]:
     lived = [each.mutant.key for each in outcomes if each.verdict == judge.SURVIVED]
     lines = ["### Survivors", ""]
     for key in lived:
-        lines += [f"- `{key}`: {reviewed.survivors.get(key, '**not explained**')}"]
+        words = [reviewed.survivors.get(key, "**not explained**"), reviewed.differs.get(key, "")]
+        lines += [f"- `{key}`: {' '.join(filter(None, words))}"]
     return [*lines, *([] if lived else ["None."])]

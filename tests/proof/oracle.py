@@ -27,6 +27,7 @@ from safety.effects import (
     Silence,
     Tell,
 )
+from safety.limits import Sensation
 from safety.machine import Step
 from safety.messages import (
     Asked,
@@ -272,8 +273,8 @@ def energised(  # noqa: C901, PLR0912 - one question a line
     if before.device is None or before.stopping is not None:
         faults.append("a frame is sent without a device, or beside a stop")
     if isinstance(effect, Probe):
-        rightly = before.phase in (Phase.PREPARED, Phase.PAUSED) and isinstance(event, Committed | Probed)
-        if not rightly or not 0 < effect.train.ua <= PROBE_UA:
+        checks = before.phase in (Phase.PREPARED, Phase.PAUSED) and isinstance(event, Committed | Probed)
+        if not (checks or between_trains(before, event, effect)) or not 0 < effect.train.ua <= PROBE_UA:
             faults.append("a test pulse is out of place, or can be felt")
     elif isinstance(effect, Arm):
         resumed = isinstance(event, Asked) and isinstance(event.command.wish, Resume)
@@ -295,6 +296,18 @@ def energised(  # noqa: C901, PLR0912 - one question a line
         if isinstance(effect, Drive):
             faults += [text for text, _ in pictured(heard, effect.picture, after, now)]
     return faults
+
+
+def between_trains(before: Station, event: Event, effect: Probe) -> bool:
+    """Tell whether a test pulse falls into the rest of a session whose pulses do not show this electrode (G29)."""
+    device, session = before.device, before.session
+    rests = isinstance(event, Tick) and before.phase in FLOWING and before.beat.picture == OFF == event.wanted
+    if not rests or device is None or session is None or session.rx.sensation is Sensation.S0:
+        return False
+    setpoints = [s.setpoint_ua for s in session.settings if s.plan.channel == effect.train.channel]
+    flag_ua = device.caps.electrode_flag_from_ua
+    blind = not device.caps.numeric_impedance and (flag_ua is None or setpoints < [flag_ua])
+    return device.caps.reprobe and blind and bool(setpoints)
 
 
 def enveloped(effect: Arm, after: Station) -> list[str]:

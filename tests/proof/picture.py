@@ -51,8 +51,8 @@ def line_ua(ghost: Ghost, after: Station, session: Session, train: Train, now: N
     risen_ms = now.mono_ms - dict(ghost.rises).get(train.channel, now.mono_ms)
     step_ua = after.device.caps.step_ua if after.device else 0
     if session.trial is not None:
-        # A press raises the set-point on the ramp: the step that a ramp may be ahead grows with it, in 3 s fourfold.
-        step_ua *= 4
+        # A press raises the set-point on the ramp, which has been rising since the button went down.
+        risen_ms = now.mono_ms - ghost.down_ms
     return min(setpoint, setpoint * (risen_ms + 1) // session.programme.ramp_up_ms + step_ua)
 
 

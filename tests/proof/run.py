@@ -4,7 +4,8 @@
 
 A stage is a function `stage(*, quick) -> Result` in a module of this folder, and runs in a process of its own. Only a
 full run of all stages writes docs/safety-case/proof.md and proof.json; a figure may then not differ between two runs
-on the same code.
+on the same code. The mutation stage keeps its verdicts in .proof/ for as long as the code is the same: remove that
+folder for a run that owes nothing to an earlier one.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ STAGES: Final = (
     Stage("coverage", "tests.proof.owned", quick=False),
     Stage("mutation", "tests.proof.mutation", quick=True),
     Stage("conditions", "tests.proof.conditions", quick=False),
+    Stage("walk", "tests.proof.walks", quick=True),
     Stage("adversary", "tests.proof.search", quick=False),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.proof.conditions import Record, equipped, flips, instrumented, objections
@@ -67,6 +69,25 @@ def test_cases_that_flip_each_condition_alone_leave_nothing_open() -> None:
 def test_a_case_that_is_missing_leaves_its_condition_open(left_out: int, missing: list[str]) -> None:
     cases = [case for number, case in enumerate(ALL) if number != left_out]
     assert recorded(*cases).unshown() == {"judge.py:judge": missing}
+
+
+def test_what_two_processes_have_seen_is_laid_together_and_shows_what_neither_has_shown() -> None:
+    together = Record()
+    for part in (ALL[:2], ALL[2:]):
+        share = recorded(*part)
+        assert share.unshown() != {}
+        together.add(json.loads(json.dumps(share.written())))
+    assert together.unshown() == {}
+    assert together.decisions == recorded().decisions
+
+
+def test_two_decisions_of_one_line_are_two() -> None:
+    record = Record()
+    instrumented("found = [1 if a else 2, 1 if a else 2]", "line.py", record)
+    share = Record()
+    share.add(json.loads(json.dumps(record.written())))
+    assert share.decisions == record.decisions
+    assert len(share.decisions) == 2
 
 
 def test_the_recorded_code_does_what_the_source_does() -> None:

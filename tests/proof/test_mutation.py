@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
-from tests.proof.judge import KILLED, SURVIVED, TIMED_OUT, Outcome
-from tests.proof.mutants import Mutant, load
-from tests.proof.mutation import EXPLAINED, Book, book, objections, sampled, survivors
+from tests.proof import judge, mutation
+from tests.proof.judge import CRASHED, KILLED, SURVIVED, TIMED_OUT, Outcome, Seen
+from tests.proof.mutants import ROOT, Mutant, load
+from tests.proof.mutation import EXPLAINED, Book, book, known, log_file, objections, run, sampled, survivors
 from tests.proof.result import Result, table
 from tests.proof.run import STAGES, page, proved
 
-pytestmark = pytest.mark.rule("X12")
+pytestmark = [pytest.mark.rule("X12"), pytest.mark.timeout(600)]
 
-REVIEWED = Book({"lives": "because nobody can see it"}, ("bad",), ("lives",), frozenset({"safety/a.py"}))
+REVIEWED = Book({"lives": "because nobody can see it"}, ("bad",), ("lives",), frozenset({"safety/a.py"}), {})
+
+
+FATIGUE = "tests/safety/test_safety_fatigue.py"
+AT_IMPORT = f"""
+from tests.proof.judge import judge_imports
+from tests.proof.mutants import load
+rooms = load()
+edited = next(each for each in rooms["safety/fatigue.py"].mutants() if each.key.endswith("50 in STEP_MS = 50 => 51"))
+pool = [edited._replace(key="shipped", edit=None), edited._replace(key="mutated")]
+found = []
+judge_imports(pool, rooms, 1, ["{FATIGUE}"], found.append)
+for each in found:
+    print(each.mutant.key, each.verdict, each.by.partition("::")[0])
+"""
 
 
 def mutant(key: str, path: str = "safety/a.py", function: str = "f") -> Mutant:
@@ -53,6 +74,72 @@ def test_an_explanation_must_say_something_and_be_the_only_one():
         book(empty)
     with pytest.raises(ValueError, match="explained twice"):
         book(empty + '[[survivor]]\nkey = "k"\nwhy = "equivalent, because it is rounded"\n')
+
+
+def test_an_entry_may_say_why_another_step_cannot_be_seen():
+    entry = '[[survivor]]\nkey = "k"\nwhy = "equivalent, because it is rounded"\ndiffers = "nobody reads that field"\n'
+    assert book(f"settled = []\n[canaries]\ndie = []\nlive = []\n{entry}").differs == {"k": "nobody reads that field"}
+
+
+# A run that was interrupted
+
+
+def test_only_verdicts_of_a_test_stand_and_neither_canaries_nor_broken_lines(tmp_path: Path):
+    said = [["a", KILLED, "t"], ["b", SURVIVED, ""], ["c", TIMED_OUT, ""], ["d", CRASHED, ""], ["gone", KILLED, "t"]]
+    file = tmp_path / "verdicts"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in [*said, ["bad", KILLED, "t"]]) + '["e", "kil')
+    pool = [mutant(key) for key in ("a", "b", "c", "d", "e", "bad")]
+    assert known(file, pool, {"bad"}) == [Outcome(pool[0], KILLED, "t"), Outcome(pool[1], SURVIVED)]
+
+
+def test_verdicts_on_other_code_are_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = log_file(tmp_path)
+    file.write_text("{}\n")
+    assert log_file(tmp_path) == file
+    assert file.exists()
+    runner = tmp_path / "runner.py"
+    runner.write_text("another runner")
+    monkeypatch.setattr(mutation, "RUNNER", (*mutation.RUNNER, str(runner)))
+    assert log_file(tmp_path) != file
+    assert not file.exists()
+    assert {(ROOT / each).is_file() for each in mutation.RUNNER} == {True}
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pool = [mutant("canary"), mutant("first"), mutant("table", function=""), mutant("last")]
+    tried: list[str] = []
+
+    def judged(mutants: Sequence[Mutant], done: judge.Done) -> None:
+        for each in mutants:
+            if each.key == "last" and "last" not in tried:
+                tried.append("last")
+                raise KeyboardInterrupt
+            tried.append(each.key)
+            done(Outcome(each, KILLED, "t"))
+
+    def judged_at_import(mutants: Sequence[Mutant], *others: object) -> None:
+        judged(mutants, others[-1])  # type: ignore[arg-type]
+
+    def judged_inside(mutants: Sequence[Mutant], *others: object) -> Seen:
+        judged(mutants, others[-2])  # type: ignore[arg-type]
+        return Seen({}, {}, ())
+
+    monkeypatch.setattr(judge, "judge_imports", judged_at_import)
+    monkeypatch.setattr(judge, "judge_functions", judged_inside)
+    file = tmp_path / "verdicts"
+    with pytest.raises(KeyboardInterrupt):
+        run(pool, {}, [], 1, file, {"canary"})
+    found = run(pool, {}, [], 1, file, {"canary"})
+    assert tried == ["table", "canary", "first", "last", "canary", "last"]
+    assert [each.mutant.key for each in found] == ["canary", "first", "last", "table"]
+
+
+def test_what_runs_at_import_is_judged_with_everything_imported_anew():
+    """One mutant that the test of its module sees, and a module as it is shipped, which no test may see."""
+    found = subprocess.run(
+        [sys.executable, "-c", AT_IMPORT], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert found == ["shipped", SURVIVED, "mutated", KILLED, FATIGUE]
 
 
 def test_a_sample_holds_the_canaries_and_nothing_unsettled_or_explained():

@@ -1,72 +1,65 @@
 """The exhaustive walk of `step`: every event of an alphabet in every stage that it can lead to, until none is new.
 
-    python -m tests.proof.walk [--quick] [SLICE ...]
-
 The shipped `step` itself is walked, breadth first, and complete: there is no second model that could drift. One
-quotient with everything in it would explode, so there are several (slices.py), each with an alphabet, a start and a
-key of its own (quotient.py), and each is walked until its frontier is empty. Every transition is judged by the
-independent oracle. A walk that reaches nothing proves nothing, so it asserts what it has reached: every phase, every
-rule as the one that binds, and both sides of every edge; and that current flowed.
+quotient with everything in it would explode, so there are many (slices/), each with an alphabet, a start and a key of
+its own (quotient.py), and each is walked until its frontier is empty. Every transition is judged by the independent
+oracle. What all of them together must have reached stands in walks.py.
 """
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from safety.effects import Tell
 from safety.machine import Step
-from safety.rules.registry import RULES
+from safety.messages import Asked
 from safety.state import Phase
 from safety.verdict import Severity
-from tests.proof.oracle import Judged
 from tests.proof.quotient import Keep, key
 from tests.proof.stage import Happening, Move, Stage, next_answer
 
-ELSEWHERE: Final = {
-    **dict.fromkeys(("L01", "L02", "L03", "L04", "L05", "L07", "L08"), "judged by `admit`, in the ledger"),
-    **dict.fromkeys(("X1", "X2", "X3", "X4", "X5", "X7", "X8", "X9", "X11"), "a property of the whole: no finding"),
-}
-"""Rules that no step can report, and why."""
+Figure = Callable[..., int | None]
+"""Reads a figure off a transition: the stage, what happens, and where an edge asks for it the station after it."""
 
 
 class Edge(NamedTuple):
     """A boundary: at `mark` this rule is quiet, at the next unit it speaks, at least so hard.
 
-    `figure` reads the unit off a transition; where it is None, the boundary is not asked for.
+    `figure` reads the unit off a transition; where it is None, the boundary is not asked for. With `after` it is shown
+    the station that came of the transition, too.
     """
 
     name: str
     rule: str
     mark: int
-    figure: Callable[[Stage, Happening], int | None]
+    figure: Figure
     least: Severity = Severity.REFUSE
+    after: bool = False
 
 
 class Slice(NamedTuple):
     """One quotient: its prose, where it starts, what can happen, what its key keeps, and what it must reach.
 
-    With `prompt` the device answers each frame at once and honestly, so that its words need no moves of their own.
-    Stages outside of `scope` are reached and judged, and not walked any further: another slice goes on from there.
-    `expects` names moves whose answer is known beforehand: the rule that must refuse it, or none.
+    A move is one happening, or several in a row. With `prompt` the device answers each frame at once and honestly, so
+    that its words need no moves of their own. Stages outside of `scope` are reached and judged, and not walked any
+    further: another slice goes on from there. With `depth` every sequence of so many moves is walked, and none longer.
+    `expects` names moves whose answer in phase `asked_in` is known beforehand: the rule that must bind, or none.
     """
 
     name: str
     prose: str
     start: Callable[[], tuple[Stage, ...]]
-    moves: dict[str, Move]
+    moves: Mapping[str, Move | tuple[Move, ...]]
     keep: Keep = Keep()
     prompt: bool = True
     edges: tuple[Edge, ...] = ()
     expects: Mapping[str, str] = MappingProxyType({})
+    asked_in: Phase = Phase.IDLE
     scope: Callable[[Stage], bool] = lambda stage: True
+    depth: int = 0
     quick: bool = True
 
 
@@ -84,84 +77,94 @@ class Walked(NamedTuple):
     complete: bool
 
 
+Key = tuple[object, ...]
+
+
 class Walk:
     """One slice on its way."""
 
     def __init__(self, quotient: Slice) -> None:
         self.slice = quotient
-        self.seen: dict[tuple[object, ...], tuple[tuple[object, ...] | None, str]] = {}
-        self.frontier: deque[Stage] = deque()
+        self.seen: dict[Key, tuple[Key | None, str]] = {}
+        self.frontier: deque[tuple[Stage, int]] = deque()
         self.transitions = self.flowing = 0
         self.phases: Counter[str] = Counter()
         self.binding: Counter[str] = Counter()
         self.sides: defaultdict[str, set[tuple[int, bool]]] = defaultdict(set)
         self.faults: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         for stage in quotient.start():
-            self.reach(stage, None, "start")
+            self.reach(stage, None, "start", 0)
 
-    def reach(self, stage: Stage, parent: tuple[object, ...] | None, name: str) -> None:
+    def reach(self, stage: Stage, parent: Key | None, name: str, depth: int) -> None:
         """Put a stage on the frontier if it is new."""
         known = key(stage, self.slice.keep)
         if known not in self.seen:
             self.seen[known] = (parent, name)
-            if self.slice.scope(stage):
-                self.frontier.append(stage)
+            if self.slice.scope(stage) and not 0 < self.slice.depth <= depth:
+                self.frontier.append((stage, depth))
             self.phases[stage.station.phase] += 1
             self.flowing += bool(stage.ghost.line.picture.trains)
 
-    def go(self, most: int = 0, tell: Callable[[Walk], None] = lambda walk: None) -> Walked:
+    def go(self, most: int = 0) -> Walked:
         """Walk until the frontier is empty, or `most` states are known."""
-        while self.frontier and not (most and len(self.seen) >= most) and len(self.faults) < 5:
-            stage = self.frontier.popleft()
+        while self.frontier and not (most and len(self.seen) >= most) and len(self.faults) < MANY:
+            stage, depth = self.frontier.popleft()
             here = key(stage, self.slice.keep)
             for name, move in self.slice.moves.items():
-                self.take(stage, here, name, move)
-            if len(self.seen) % 100 == 0:
-                tell(self)
+                self.take(stage, here, name, move if isinstance(move, tuple) else (move,), depth)
         sides = {name: frozenset(sides) for name, sides in self.sides.items()}
         return Walked(
             self.slice.name, len(self.seen), self.transitions, self.flowing, self.phases, self.binding, sides,
             tuple(self.faults), not self.frontier,
         )  # fmt: skip
 
-    def take(self, stage: Stage, here: tuple[object, ...], name: str, move: Move) -> None:
+    def take(self, stage: Stage, here: Key, name: str, moves: tuple[Move, ...], depth: int) -> None:
         """Take one move from one stage, and the answers that the outside owes to it."""
-        what = move(stage)
-        if what is None:
-            return
-        before = stage
-        stage, judged, done = stage.after(what)
-        self.look(before, what, judged, done, here, name)
-        for _ in range(20 if self.slice.prompt else 0):
-            answer = next_answer(stage, done.effects, journal=False)
-            owed = answer(stage) if answer else None
-            if owed is None:
-                break
-            before = stage
-            stage, judged, done = stage.after(owed)
-            self.look(before, owed, judged, done, here, f"{name}, answered")
-        self.reach(stage, here, name)
+        taken = False
+        for move in moves:
+            what = move(stage)
+            if what is None:
+                continue
+            taken = True
+            stage, done = self.happens(stage, what, here, name)
+            for _ in range(20 if self.slice.prompt else 0):
+                answer = next_answer(stage, done.effects, journal=False)
+                owed = answer(stage) if answer else None
+                if owed is None:
+                    break
+                stage, done = self.happens(stage, owed, here, f"{name}, answered")
+        if taken:
+            self.reach(stage, here, name, depth + 1)
 
-    def look(
-        self, before: Stage, what: Happening, judged: Judged, done: Step, here: tuple[object, ...], name: str,
-    ) -> None:  # fmt: skip
-        """Count one transition, and note what spoke in it."""
+    def happens(self, before: Stage, what: Happening, here: Key, name: str) -> tuple[Stage, Step]:
+        """Let something happen; count it, and note what spoke in it."""
+        stage, judged, done = before.after(what)
         self.transitions += 1
         binding = [e.message.reasons[0].rule for e in done.effects if isinstance(e, Tell) and e.message.reasons]
         self.binding.update(binding)
         self.binding.update(hold.reason.rule for hold in done.station.holds)
         faults = list(judged.faults)
         expected = self.slice.expects.get(name)
-        if expected is not None and before.station.phase is Phase.IDLE and next(iter(judged.spoke), "") != expected:
+        asked = isinstance(what.event, Asked) and before.station.phase is self.slice.asked_in
+        if expected is not None and asked and next(iter(judged.spoke), "") != expected:
             faults.append(f"{name}: {expected or 'nothing'} must bind, and {list(judged.spoke)} speak")
+        latched = {latch.rule for latch in before.station.latches}
+        held = {hold.reason.rule for hold in before.station.holds}
         for edge in self.slice.edges:
-            figure = edge.figure(before, what)
-            if figure is not None and figure - edge.mark in (0, 1):
-                self.sides[edge.name].add((figure - edge.mark, judged.spoke.get(edge.rule, 0) >= edge.least))
+            figure = edge.figure(before, what, done.station) if edge.after else edge.figure(before, what)
+            speaks = judged.spoke.get(edge.rule, 0) >= edge.least
+            past = figure is not None and figure - edge.mark == 1
+            # What is latched already is not said again, and what is held lets go at another mark.
+            standing = (past and edge.rule in latched and not speaks) or (
+                edge.rule in held and edge.least <= Severity.HOLD
+            )
+            if figure is not None and figure - edge.mark in (0, 1) and not standing:
+                self.sides[edge.name].add((figure - edge.mark, speaks))
         if faults:
             self.faults.append((tuple(faults), (*self.way(here), name)))
+        return stage, done
 
-    def way(self, here: tuple[object, ...] | None) -> tuple[str, ...]:
+    def way(self, here: Key | None) -> tuple[str, ...]:
         """Give the moves that lead to a stage."""
         names: list[str] = []
         while here is not None:
@@ -170,96 +173,10 @@ class Walk:
         return tuple(reversed(names))
 
 
+MANY: Final = 5
+"""So many faults are enough to tell."""
+
+
 def walk(quotient: Slice) -> Walked:
     """Walk one slice to its end."""
     return Walk(quotient).go()
-
-
-def objections(walked: Iterable[Walked], slices: Iterable[Slice], *, whole: bool = True) -> list[str]:
-    """Say what the walks should have reached and have not, and what was wrong on the way."""
-    walked, by_name = list(walked), {quotient.name: quotient for quotient in slices}
-    found = []
-    for each in walked:
-        found += [f"{each.name}: {'; '.join(faults)} after {' > '.join(way)}" for faults, way in each.faults]
-        found += [] if each.complete or each.faults else [f"{each.name}: a frontier is left"]
-        for edge in by_name[each.name].edges:
-            sides = each.sides.get(edge.name, frozenset())
-            if not {(0, False), (1, True)} <= sides or (1, False) in sides:
-                found.append(f"{each.name}: {edge.name} shows {sorted(sides)} and not both sides")
-    if not whole:
-        return found
-    phases, binding = Counter[str](), Counter[str]()
-    for each in walked:
-        phases.update(each.phases)
-        binding.update(each.binding)
-    found += [f"no walk reaches {phase}" for phase in Phase if not phases[phase] and phase not in UNREACHED]
-    expected = {rule.id for rule in RULES} - set(ELSEWHERE) - set(UNREACHED)
-    found += [f"in no walk does {rule} bind" for rule in sorted(expected) if not binding[rule]]
-    if not sum(each.flowing for each in walked):
-        found.append("no current flows in any walk")
-    return found
-
-
-UNREACHED: Final[dict[str, str]] = {}
-"""Phases and rules that no slice reaches yet, and why."""
-
-
-def run(quick: bool, names: tuple[str, ...] = (), processes: int = 2) -> dict[str, object]:
-    """Walk all slices, with a bar; gives the figures, and whether they hold."""
-    from tests.proof.slices import SLICES  # noqa: PLC0415 - the slices build on Slice
-
-    slices = [each for each in SLICES if (each.quick or not quick) and (not names or each.name in names)]
-    began, walked = time.monotonic(), []
-    columns = (
-        TextColumn("walk"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[at]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns) as bar, multiprocessing.get_context("fork").Pool(processes) as pool:
-        task = bar.add_task("walk", total=len(slices), at="")
-        for each in pool.imap_unordered(by_name, [each.name for each in slices]):
-            walked.append(each)
-            bar.update(task, advance=1, at=each.name)
-    found = objections(walked, SLICES, whole=not quick and not names)
-    binding = sum((each.binding for each in walked), Counter[str]())
-    figures = {
-        "slices": {
-            each.name: {"states": each.states, "transitions": each.transitions, "flowing": each.flowing}
-            for each in sorted(walked, key=lambda each: each.name)
-        },
-        "states": sum(each.states for each in walked),
-        "transitions": sum(each.transitions for each in walked),
-        "phases": sorted({phase for each in walked for phase in each.phases}),
-        "rules": sorted(rule for rule in binding if rule in {rule.id for rule in RULES}),
-        "edges": sum(len(each.edges) for each in slices),
-        "objections": found,
-        "seconds": round(time.monotonic() - began, 1),
-        "ok": not found,
-    }
-    for name, counts in figures["slices"].items():  # type: ignore[attr-defined]
-        print(f"walk: {name}: {counts['states']:,} states, {counts['transitions']:,} transitions")
-    print(
-        f"walk: {figures['states']:,} states, {figures['transitions']:,} transitions, {len(figures['rules'])} rules "  # type: ignore[arg-type]
-        f"bind, {figures['edges']} edges, {len(found)} objections, {figures['seconds']} s"
-    )
-    return figures
-
-
-def by_name(name: str) -> Walked:
-    """Walk the slice of this name; the unit of work of a process."""
-    from tests.proof.slices import SLICES  # noqa: PLC0415
-
-    return walk(next(each for each in SLICES if each.name == name))
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("slices", nargs="*")
-    given = parser.parse_args()
-    found = run(given.quick, tuple(given.slices))
-    for each in found["objections"]:  # type: ignore[attr-defined]
-        print(each)
-    raise SystemExit(0 if found["ok"] else 1)

@@ -24,9 +24,9 @@ def trial_of(rig: Rig) -> Trial:
 
 
 def level_ua(rig: Rig) -> int:
-    session = rig.station.session
+    session, number = rig.station.session, trial_of(rig).channel
     assert session is not None
-    return session.settings[0].setpoint_ua
+    return next(setting.setpoint_ua for setting in session.settings if setting.plan.channel == number)
 
 
 def flowing_ua(rig: Rig) -> int:
@@ -38,7 +38,7 @@ def at_level(rig: Rig, ua: int) -> Rig:
     """Put the button's set-point where a long ascent would have brought it; the button is up and the muscle rested."""
     session = rig.station.session
     assert session is not None
-    rig.station = rig.station._replace(session=calibrate.at(session, 1, ua, 0))
+    rig.station = rig.station._replace(session=calibrate.at(session, trial_of(rig).channel, ua, 0))
     return rig
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 from rig import VOUCHED, Modality, Sensation, plan, rx
 from test_safety_montage import pads
@@ -12,6 +14,8 @@ pytestmark = pytest.mark.rule("G05")
 
 THIGH = (pads("left thigh", "left thigh"),)
 ABSOLUTE = "active_implant thrombosis malignancy pregnancy bleeding cannot_report dysreflexia"
+SITE = "infection ulcer irradiated fracture growth_plate regenerating_nerve drug_patch poor_circulation"
+PLACE = "diathermy monitored wet_or_driving standing"
 MODIFIERS = "ischaemic_leg fragile_skin denervated"
 
 
@@ -29,10 +33,14 @@ def forbidden(attestation: Attestation, modality: Modality = Modality.NMES, wher
 
 @pytest.mark.hazard("H02")
 @pytest.mark.hazard("H41")
-def test_the_absolute_questions_and_the_modifiers_are_these() -> None:
-    assert " ".join(item.id for item in ITEMS if item.kind is Kind.ABSOLUTE) == ABSOLUTE
-    assert " ".join(item.id for item in ITEMS if item.kind is Kind.MODIFIER) == MODIFIERS
-    assert {item.kind for item in ITEMS} == set(Kind)
+def test_the_questions_are_these_and_a_yes_does_what_their_kind_says() -> None:
+    kinds = {"absolute": ABSOLUTE, "site": SITE, "place": PLACE, "modifier": MODIFIERS}
+    assert {kind.value: " ".join(item.id for item in ITEMS if item.kind is kind) for kind in Kind} == kinds
+
+
+def test_what_a_person_has_vouched_for_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        said().by = "somebody-else"  # type: ignore[misc]
 
 
 def test_each_question_is_asked_once_and_in_words() -> None:
@@ -150,3 +158,9 @@ def test_without_an_attestation_or_a_montage_the_class_is_the_prescriptions() ->
     for sensation in CLASSES:
         assert class_of(rx(plan(montage=None), sensation=sensation), None) is sensation
     assert class_of(rx(plan(montage=pads("left foot", "left foot-sole"))), None) is Sensation.S1
+
+
+@pytest.mark.hazard("H05")
+def test_one_pad_on_a_sole_is_enough_among_several_channels() -> None:
+    sole = plan(channel=2, montage=pads("left foot", "left foot-sole"))
+    assert class_of(rx(plan(), sole), None) is Sensation.S1

@@ -379,6 +379,61 @@ def test_another_channel_may_be_calibrated_in_the_same_session():
     assert charged[1].nc >= rig.device.total_nc[1]
 
 
+@pytest.mark.hazard("H28")
+def test_of_two_channels_only_the_one_that_is_calibrated_is_raised_marked_and_kept():
+    rig = Rig().calibrating(rx(plan(), plan(channel=2, site="right-calf", pair="b", area_mm2=3_000)), 2)
+    first = rig.station.session.settings[0]
+    rest(rig)
+    assert rig.must(CalibrationStep(1_000)).details == (("setpoint_ua", 1_000),)
+    assert rig.must(CalibrationStep(-400)).details == (("setpoint_ua", 600),)
+    rest(rig)
+    whole(rig)
+    rig.must(CalibrationEnd())
+    found = Calibration(
+        at_wall_ms=rig.wall_ms, pair="b", area_mm2=3_000, width_us=300,
+        sensory_ua=8_000, motor_ua=15_000, maximal_ua=38_000,
+    )  # fmt: skip
+    (record,) = rig.notes("calibration")
+    assert (record.channel, record.site, record.calibration) == (2, "right-calf", found)
+    assert rig.station.session.settings[0] == first
+    assert rig.station.session.settings[1].plan.calibration == found
+
+
+def test_repeats_that_disagree_leave_the_thresholds_before_them():
+    rig = Rig().calibrating()
+    find(rig, SENSORY, 8_000)
+    find(rig, SENSORY, 8_000)
+    find(rig, MOTOR, 15_000)
+    assert find(rig, MOTOR, 18_000).code == "CAL.SPREAD"
+    assert trial_of(rig).marks == (Mark(SENSORY, 8_000), Mark(SENSORY, 8_000), Mark(MOTOR, 18_000))
+
+
+@pytest.mark.rule("M25")
+@pytest.mark.hazard("H40")
+def test_a_rule_that_only_holds_leaves_the_burst_as_it_is():
+    rig = at_level(Rig().calibrating(), 10_000)
+    hold(rig, 30)
+    rig.mono_ms += 101
+    rig.wall_ms += 101
+    turn = Turn(rig.station, rig.now)
+    wanted = Picture((plan().train(10_000),))
+    assert calibrate.burst(turn, Tick(wanted, 0, WELL), 101) == Tick(wanted, 0, WELL)
+    assert [each.reason.rule for each in turn.station.holds] == ["M25"]
+
+
+@pytest.mark.rule("G23")
+@pytest.mark.hazard("H40")
+def test_without_a_device_a_calibration_permits_no_current_and_drives_none():
+    rig = Rig().prepared()
+    turn = Turn(rig.station._replace(device=None), rig.now)
+    calibrate.begin(turn, rig.command(CalibrationBegin(1)), rig.station.session, 1)
+    assert turn.station.waiting.permit.envelopes == (Envelope(1, 0, 300, 25_000, 320_000_000),)
+    rig = at_level(Rig().calibrating(), 10_000)
+    rig.must(CalibrationStep(0))
+    turn = Turn(rig.station._replace(device=None), rig.now)
+    assert calibrate.burst(turn, Tick(Picture((plan().train(500),)), 0, WELL), 50) is None
+
+
 def test_newer_thresholds_of_earlier_sessions_count_and_older_ones_do_not():
     prescription = rx(plan())
     known = prescription.channels[0].calibration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rig import Rig, plan, rx
 
-from safety.dose import begin, given_by, play
+from safety.dose import SLACK_MS, begin, given_by, play
 from safety.prescription import Dose
 from safety.state import FRESH, Channel, Setting
 from safety.waveform import Train
@@ -19,6 +19,20 @@ def mu_after(ua: int, setting: Setting = SETTING, **options: int) -> int:
     train: Train = plan().train(ua)
     channel: Channel = FRESH._replace(train=train, mu_ppm=1_000_000)
     return play(channel, setting, NMES, 100, 50, 50, **options).mu_ppm
+
+
+@pytest.mark.rule("M20")
+def test_a_rest_may_fall_short_by_two_tenths_of_a_second():
+    assert SLACK_MS == 200
+
+
+@pytest.mark.rule("M35")
+@pytest.mark.hazard("H20")
+def test_what_begins_is_one_contraction_unless_it_is_told_to_be_none():
+    rested = FRESH._replace(rest_ms=NMES.off_ms)
+    train = plan().train(20_000)
+    assert begin(rested, SETTING, NMES, 100, train, 0).pulls == (1, 1)
+    assert begin(rested, SETTING, NMES, 100, train, 0, 0).pulls == (0, 0)
 
 
 @pytest.mark.rule("M18")

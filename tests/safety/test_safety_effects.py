@@ -9,18 +9,22 @@ import pytest
 from rig import Rig
 
 from safety import effects
-from safety.effects import ENERGISING, Answer, Arm, Commit, Drive, Effect, Entry, Feed, Grant, Probe, Silence
+from safety.effects import Answer, Arm, Commit, Drive, Effect, Entry, Feed, Grant, Probe, Silence
 from safety.effects import Event as Said
 from safety.messages import Claim, EntryKind
+from safety.prescription import Dose
 
 pytestmark = pytest.mark.rule("X9")
 
 
+ENERGISING = (Arm, Drive, Feed, Probe)
 OPENING = effects.Opening(session="s", rx="r@1", rx_digest="d", patient="p", principal="u", policy="p1")
 
 
-def test_these_four_energise():
-    assert set(ENERGISING) == {Arm, Drive, Feed, Probe}
+def test_the_effects_of_a_step_are_performed_in_this_order():
+    assert get_args(Effect) == (
+        Silence, effects.Tell, effects.Note, Commit, effects.Ask, Arm, Drive, Feed, Probe,
+    )  # fmt: skip
 
 
 @pytest.mark.hazard("H11")
@@ -58,3 +62,18 @@ def test_what_was_decided_cannot_be_changed():
 def test_each_body_of_an_entry_names_all_its_fields(body: type):
     with pytest.raises(TypeError):
         body()
+
+
+def test_every_word_of_the_heart_is_frozen_or_a_tuple():
+    made_here = [kind for kind in vars(effects).values() if getattr(kind, "__module__", "") == effects.__name__]
+    for kind in (kind for kind in made_here if is_dataclass(kind)):
+        assert kind.__dataclass_params__.frozen, kind
+
+
+def test_what_a_request_or_a_settlement_does_not_say_is_nothing():
+    asked = effects.ChannelRequest(channel=1, site="s", pair="a", reserve=Dose())
+    assert (asked.ua, asked.ohm, asked.pads) == (0, 0, ())
+    settled = effects.Settlement(session="s", evidence="reservation", charged=())
+    assert (settled.completed, settled.played_ms, settled.ua) == (False, 0, ())
+    names = [spec.name for spec in fields(effects.PermitRequest) if spec.name != "skin_checked"]
+    assert effects.PermitRequest(**dict.fromkeys(names)).skin_checked is False

@@ -30,7 +30,7 @@ from rig import (
     standing,
 )
 
-from safety import facts, machine
+from safety import machine
 from safety.effects import Arm, Closing, Drive, Feed, Note, Probe, Settlement, Silence, Tell
 from safety.messages import (
     Asked,
@@ -47,7 +47,6 @@ from safety.messages import (
     Tick,
 )
 from safety.state import Purpose
-from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 
 REACHED = list(Phase)
@@ -282,17 +281,6 @@ def test_a_word_that_arms_and_pauses_at_once_pauses() -> None:
     rig.answering = True
     rig.tick(4)
     assert (rig.phase, rig.station.stopping) == (Phase.PAUSED, None)
-
-
-@pytest.mark.hazard("H25")
-def test_an_answer_without_a_session_is_nothing() -> None:
-    rig = on_the_way(Phase.PREPARED, ArmSession())
-    waiting = rig.station.waiting
-    rig.station = rig.station._replace(session=None)
-    assert rig.give(Heard(waiting.grant, rig.device.status(rig.mono_ms), ())) == ()
-    turn = Turn(rig.station, rig.now)
-    facts.probe_next(turn, waiting, (1,))
-    assert (turn.effects, turn.station) == ([], rig.station)
 
 
 # The skin

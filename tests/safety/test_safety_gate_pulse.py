@@ -252,6 +252,39 @@ def test_g08_the_cap_of_each_class(modality: str, sensation: str, calibration: C
 
 
 @pytest.mark.rule("G08")
+@pytest.mark.hazard("H05")
+@pytest.mark.parametrize(
+    ("modality", "sensation", "motor_ua", "maximal_ua", "cap"),
+    [
+        # S0: the site's ceiling.
+        ("nmes", "S0", 80_000, 90_000, None),
+        ("nmes", "S0", 80_001, 90_000, 80_000),
+        # S1: eight tenths of what is tolerated do not move the muscle.
+        ("nmes", "S1", 24_000, 30_000, None),
+        ("nmes", "S1", 24_001, 30_000, 24_000),
+        # S2: the ceiling of the class.
+        ("nmes", "S2", 30_000, None, None),
+        ("nmes", "S2", 30_001, None, 30_000),
+        # A muscle that nobody moved has no threshold to lie below; TENS moves none.
+        ("nmes", "S0", None, 40_000, None),
+        ("tens", "S0", 80_001, 90_000, None),
+    ],
+)
+def test_g08_a_cap_below_the_motor_threshold_leaves_no_therapeutic_window(
+    modality: str, sensation: str, motor_ua: int | None, maximal_ua: int | None, cap: int | None
+):
+    calibration = calibrated(sensory_ua=None, motor_ua=motor_ua, maximal_ua=maximal_ua)
+    shape = rx().programme if modality == "nmes" else CONTINUOUS
+    class_ua = {"S0": 80_000, "S1": 50_000, "S2": 30_000}[sensation]
+    limits = replace(NMES if modality == "nmes" else TENS, amplitude_ua=class_ua)
+    view = lane(limits, calibration=calibration, programme=shape, sensation=Sensation(sensation))
+    for max_ua in (1_000, 90_000):  # a prescription may stay below the threshold, where there is room above it
+        view = view._replace(plan=replace(view.plan, ua=1_000, max_ua=max_ua))
+        found = pulse.g08(view._replace(train=view.train._replace(ua=1_000)))
+        assert found == (refuse("G08", "LIM.WINDOW", 1, motor_ua, cap, "uA") if cap else None)
+
+
+@pytest.mark.rule("G08")
 @pytest.mark.parametrize(
     ("changes", "cap"),
     [

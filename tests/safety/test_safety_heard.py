@@ -247,6 +247,26 @@ def test_m12_wants_two_steep_minutes_running(ohms: tuple[int, ...], found: tuple
     assert heard.m12(look(after=CONTACT._replace(minutes=minutes))) == expected
 
 
+@pytest.mark.rule("M12")
+@pytest.mark.hazard("H34")
+@pytest.mark.parametrize(
+    ("holds", "ohms", "found"),
+    [
+        ((held("M12", 1),), (1_000, 1_051, 1_104), (1_104, 1_103)),
+        ((held("M12", 1),), (1_000, 1_050, 1_104), None),
+        ((held("M12", 1),), (1_000, 1_051, 1_103), None),
+        ((held("M12", 2),), (1_000, 1_051, 1_104), None),
+        ((held("M14", 1),), (1_000, 1_051, 1_104), None),
+    ],
+)
+def test_m12_lets_go_where_the_skin_dries_half_as_fast(
+    holds: tuple[Hold, ...], ohms: tuple[int, ...], found: tuple[int, int] | None
+) -> None:
+    minutes = tuple((index * 60_000, ohm) for index, ohm in enumerate(ohms))
+    expected = Reason("M12", HOLD, "IMP.DRIFT", 1, *found, "ohm") if found else None
+    assert heard.m12(look(after=CONTACT._replace(minutes=minutes), holds=holds)) == expected
+
+
 @pytest.mark.rule("M13")
 @pytest.mark.hazard("H17")
 @pytest.mark.parametrize(
@@ -276,6 +296,27 @@ def test_m14_holds_at_three_clipped_pulses_and_pauses_at_ten(
     expected = Reason("M14", severity, "IMP.CLIP", 1, clipped, allowed, "pulses") if severity else None
     assert heard.m14(look({"clipped": clipped})) == expected
     assert heard.m14(look({"clipped": clipped, "fresh": False})) is None
+
+
+@pytest.mark.rule("M14")
+@pytest.mark.hazard("H09")
+@pytest.mark.parametrize(
+    ("holds", "limit", "clipped", "allowed"),
+    [
+        ((held("M14", 1),), 3, 1, None),
+        ((held("M14", 1),), 3, 2, 2),
+        ((held("M14", 1),), 4, 1, None),
+        ((held("M14", 1),), 4, 2, 2),
+        ((held("M14", 2),), 3, 2, None),
+        ((held("M12", 1),), 3, 2, None),
+    ],
+)
+def test_m14_lets_go_below_half_of_the_clipped_pulses_that_held(
+    holds: tuple[Hold, ...], limit: int, clipped: int, allowed: int | None
+) -> None:
+    view = look({"clipped": clipped}, holds=holds)
+    found = heard.m14(view._replace(limits=replace(view.limits, clip_hold=limit)))
+    assert found == (Reason("M14", HOLD, "IMP.CLIP", 1, clipped, allowed, "pulses") if allowed else None)
 
 
 @pytest.mark.rule("M14")

@@ -47,3 +47,16 @@ def test_a_record_must_name_every_field(name: str):
 def test_history_cannot_be_rewritten(thing: object, name: str):
     with pytest.raises(FrozenInstanceError):
         setattr(thing, name, None)
+
+
+def test_a_record_and_a_history_are_frozen_and_a_history_is_whole_unless_told():
+    assert all(kind.__dataclass_params__.frozen for kind in (Record, History))
+    told = History(patient="p-1", records=(), locked_sites=())
+    assert (told.earlier, told.older, told.adverse, told.pads, told.corrections, told.whole) == (
+        (),
+        (),
+        (),
+        (),
+        (),
+        True,
+    )

@@ -425,20 +425,17 @@ def test_a_hold_outlives_its_cause_by_two_seconds(ago_ms: int, stands: bool) -> 
 
 
 @pytest.mark.rule("X3")
-def test_a_session_without_a_permit_or_a_station_without_a_session_drives_nothing() -> None:
+def test_a_station_that_runs_without_a_session_a_permit_or_a_device_is_a_defect_and_gives_no_step() -> None:
     rig = standing(Phase.RUNNING)
     session = rig.station.session
     picture = Picture((Train(1, 20_000, 300, 100, 25_000),))
     for station in (
         rig.station._replace(session=None),
         rig.station._replace(session=session._replace(permit=None)),
+        rig.station._replace(device=None),
     ):
-        done = machine.step(station, Tick(picture, 0, WELL), Now(rig.mono_ms + 50, rig.wall_ms))
-        assert not [effect for effect in done.effects if isinstance(effect, ENERGISING)]
-    idle = Turn(standing(Phase.IDLE).station, rig.now)
-    machine.insist(idle)
-    machine.give_up(idle)
-    assert idle.effects == []
+        with pytest.raises(TypeError):
+            machine.step(station, Tick(picture, 0, WELL), Now(rig.mono_ms + 50, rig.wall_ms))
 
 
 @pytest.mark.rule("X4")

@@ -129,12 +129,28 @@ def test_a_pause_that_is_confirmed_waits_for_nobody() -> None:
 
 
 @pytest.mark.rule("M29")
+def test_an_idle_device_that_had_to_be_cut_is_locked_when_it_has_stopped_and_ends_no_session() -> None:
+    rig = standing(Phase.IDLE)
+    rig.device.ignores_stop, rig.device.state = True, DeviceState.RUNNING
+    rig.must(Stop())
+    assert stops(rig, 6) == [(100, False), (200, False), (250, True)]
+    rig.device.ignores_stop = False
+    rig.device.obey(Silence(cut=True))
+    rig.hear()
+    assert not [effect for effect in rig.last if isinstance(effect, Silence)]
+    assert (rig.phase, rig.station.stopping, rig.latched()) == (Phase.IDLE, None, ["M29"])
+    reason = Reason("M29", Severity.LOCK, "DEV.STOP_UNCONFIRMED", 0, 300, 250, "ms")
+    assert [alarm.reasons for alarm in rig.events("alarm.raised")] == [(reason,)]
+    assert rig.events("session.stopped") == []
+
+
+@pytest.mark.rule("M29")
 def test_an_idle_device_that_ignores_a_stop_is_locked_too() -> None:
     rig = standing(Phase.IDLE)
     rig.device.ignores_stop, rig.device.state = True, DeviceState.RUNNING
     rig.must(Stop())
     assert rig.phase is Phase.IDLE
-    rig.tick(10)
+    assert stops(rig, 10) == [(100, False), (200, False), (250, True)]
     assert (rig.phase, rig.latched()) == (Phase.IDLE, ["M29"])
     rig.must(ClearLatch(rig.station.latches[0].id, "replaced it"), role="biomed")
     assert (rig.station.stopping, rig.latched()) == (None, [])

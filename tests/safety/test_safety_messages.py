@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import MISSING, FrozenInstanceError, fields, is_dataclass
 from typing import get_args
 
 import pytest
@@ -119,3 +119,35 @@ def test_the_words_on_the_wire_are_stable():
         "attest",
     ]
     assert [threshold.value for threshold in messages.Threshold] == ["sensory", "motor", "maximal"]
+
+
+def test_every_message_and_what_it_carries_is_frozen_or_a_tuple():
+    made_here = [kind for kind in vars(messages).values() if getattr(kind, "__module__", "") == messages.__name__]
+    for kind in (kind for kind in made_here if is_dataclass(kind)):
+        assert kind.__dataclass_params__.frozen, kind
+
+
+def test_what_people_say_of_the_patient_has_stable_words_too():
+    assert [adverse.value for adverse in Adverse] == ["burning", "pain", "syncope", "skin", "other"]
+    assert [rated.value for rated in Rated] == ["effort", "pain"]
+
+
+def test_what_a_message_does_not_say_is_nothing():
+    assert Prepare(None, "rx-1@1", "p-1") == Prepare(None, "rx-1@1", "p-1", (), (), False, 0, None)
+    assert messages.Committed(7) == messages.Committed(7, 0, 0)
+    assert not Prepare(None, "rx-1@1", "p-1").continues
+
+
+@pytest.mark.rule("X7")
+@pytest.mark.hazard("H40")
+def test_a_measurement_that_a_device_does_not_tell_of_is_not_fitted():
+    names = [spec.name for spec in fields(messages.Capabilities) if spec.default is MISSING]
+    bare = messages.Capabilities(**dict.fromkeys(names, 1))
+    assert (bare.balance, bare.temperature, bare.rails_mv, bare.reprobe) == (False, False, (), False)
+    assert messages.Sample(*range(14))[14:] == (None, None)
+
+
+@pytest.mark.rule("G25")
+def test_a_service_that_has_not_looked_at_itself_is_not_well():
+    assert messages.WELL == (True, True, True)
+    assert messages.UNKNOWN == (False, False, False)

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from safety.montage import ARM, LEG, Montage, Region, Side, crosses, is_denied, is_listed
+from safety.montage import ARM, FOOT, LEG, Montage, Region, Side, crosses, is_denied, is_listed
 
 pytestmark = [pytest.mark.rule("G06"), pytest.mark.hazard("H01"), pytest.mark.hazard("H03")]
 
@@ -39,6 +39,17 @@ def ordinary(pair: Montage) -> bool:
     return one_side and any(regions <= limb for limb in LIMBS)
 
 
+def test_the_words_for_regions_and_sides_are_these() -> None:
+    regions = (
+        "head eye mouth neck chest upper-back abdomen lower-back genital shoulder upper-arm forearm hand buttock thigh "
+        "knee lower-leg foot foot-sole"
+    )
+    assert {each.name: each.value for each in Region} == {
+        word.upper().replace("-", "_"): word for word in regions.split()
+    }
+    assert {each.name: each.value for each in Side} == {"LEFT": "left", "RIGHT": "right", "MIDDLE": "middle"}
+
+
 def test_exactly_the_pairs_of_one_limb_or_the_small_of_the_back_are_listed() -> None:
     assert len(PAIRS) == 57 * 57
     assert [pair for pair in PAIRS if is_listed(pair)] == [pair for pair in PAIRS if ordinary(pair)]
@@ -47,6 +58,7 @@ def test_exactly_the_pairs_of_one_limb_or_the_small_of_the_back_are_listed() -> 
 
 def test_the_limbs_share_no_region() -> None:
     assert ({region.value for region in ARM}, {region.value for region in LEG}) == LIMBS
+    assert {region.value for region in FOOT} == {"foot", "foot-sole"}
 
 
 @pytest.mark.parametrize("region", ["head", "eye", "mouth", "neck", "genital", "chest", "upper-back"])

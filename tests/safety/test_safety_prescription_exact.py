@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
+
 import pytest
-from rig import plan
+from rig import plan, rx
 
 from safety.limits import Modality
-from safety.prescription import Dose, PrescriptionError, Programme, worst_dose
+from safety.montage import Montage, Region, Side
+from safety.prescription import NMES_FAST_US, PPM, Dose, Plan, PrescriptionError, Programme, worst_dose
 
 pytestmark = pytest.mark.hazard("H22")
 
@@ -14,6 +18,29 @@ NMES = Programme(
     modality=Modality.NMES, ramp_up_ms=1_000, on_ms=2_000, ramp_down_ms=1_000, off_ms=6_000, therapy_ms=60_000
 )
 TENS = Programme(modality=Modality.TENS, ramp_up_ms=1_000, on_ms=59_000, ramp_down_ms=0, off_ms=0, therapy_ms=60_000)
+
+
+@pytest.mark.rule("G17")
+def test_its_figures_are_those_of_the_reference():
+    assert (PPM, NMES_FAST_US) == (1_000_000, 100_000)
+
+
+@pytest.mark.rule("X8")
+@pytest.mark.parametrize("kind", [NMES, plan(), plan().calibration, rx(), Dose()])
+def test_what_a_clinician_has_allowed_cannot_be_changed(kind: object):
+    name = fields(kind)[0].name  # type: ignore[arg-type]
+    with pytest.raises(FrozenInstanceError):
+        setattr(kind, name, getattr(kind, name))
+
+
+@pytest.mark.rule("X3")
+def test_what_a_prescription_does_not_say_is_nothing_and_the_warm_up_begins_at_half():
+    bare = Plan(
+        channel=1, site="left-calf", pair="a", ua=1, max_ua=1, width_us=1, gap_us=0, period_us=3, area_mm2=1
+    )  # fmt: skip
+    assert (bare.delay_ms, bare.calibration, bare.montage, bare.small_pad_reason, bare.twin) == (0, None, None, "", 0)
+    assert (NMES.warm_up_ms, NMES.cool_down_ms, NMES.warm_ppm) == (0, 0, 500_000)
+    assert Dose() == Dose(nc=0, i2t=0, on_ms=0)
 
 
 @pytest.mark.rule("G01")
@@ -33,6 +60,45 @@ def test_a_plan_says_what_it_expected_of_a_number_past_its_range(name: str, low:
 def test_a_plan_takes_both_ends_of_a_range(name: str, edges: tuple[int, int]):
     for value in edges:
         assert getattr(plan(**{"calibration": None, "period_us": 60_000_000, name: value}), name) == value
+
+
+def spaced(spacing_mm: int) -> Plan:
+    """A channel whose pads lie so far apart."""
+    return plan(montage=Montage(Region.THIGH, Side.LEFT, Region.THIGH, Side.LEFT, spacing_mm))
+
+
+@pytest.mark.rule("G01")
+@pytest.mark.parametrize(
+    ("name", "made", "high"), [("twin", lambda number: plan(twin=number), 8), ("spacing_mm", spaced, 2_000)]
+)
+def test_a_twin_and_a_spacing_begin_at_nothing(name: str, made: Callable[[int], Plan], high: int):
+    for value in (0, high):
+        made(value)
+    for value in (-1, high + 1):
+        with pytest.raises(PrescriptionError, match=f"^{name}: {value} is not a whole number from 0 to {high}$"):
+            made(value)
+
+
+@pytest.mark.rule("M15")
+@pytest.mark.parametrize(
+    ("twins", "is_coherent"),
+    [
+        ((0, 0), True),
+        ((2, 1), True),
+        ((2, 0), True),
+        ((1, 0), False),
+        ((0, 2), False),
+        ((3, 0), False),
+        ((0, 8), False),
+    ],
+)
+def test_a_twin_is_another_channel_of_the_prescription(twins: tuple[int, int], *, is_coherent: bool):
+    channels = [plan(channel=number, twin=twin) for number, twin in enumerate(twins, 1)]
+    if is_coherent:
+        assert tuple(each.twin for each in rx(*channels).channels) == twins
+        return
+    with pytest.raises(PrescriptionError, match=r"^twin: a twin is another channel"):
+        rx(*channels)
 
 
 @pytest.mark.rule("L13")

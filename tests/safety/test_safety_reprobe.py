@@ -23,14 +23,14 @@ from rig import (
 )
 
 from safety import reprobe
-from safety.effects import Drive, Feed, Probe
+from safety.effects import Drive, Feed, Grant, Probe
 from safety.impedance import UNSENSED
 from safety.messages import Adjust, Flaw, Garbled, Heard, Probed
 from safety.rules import skin
 from safety.rules.views import Skin, Watch
 from safety.turn import Turn
 from safety.verdict import Severity
-from safety.waveform import pulse_i2t, pulse_nc
+from safety.waveform import Picture, Train, pulse_i2t, pulse_nc
 
 pytestmark = [pytest.mark.rule("G29"), pytest.mark.hazard("H04"), pytest.mark.hazard("H05")]
 
@@ -229,18 +229,76 @@ def test_in_a_calibration_only_its_own_channel_is_measured():
     assert (rig.phase, rig.latched()) == (Phase.CALIBRATING, [])
 
 
+def test_the_answer_of_the_second_channel_is_judged_as_its_own():
+    rig = rig_of().running(quiet(plan(ua=12_000), plan(channel=2, site="left-calf", ua=12_000)), ticks=45)
+    while rig.station.beat.picture.trains:
+        rig.tick()
+    rig.device.ohm[2] = 8_001
+    while rig.phase is Phase.RUNNING:
+        rig.tick()
+    (stopped,) = rig.events("session.stopped")
+    assert [(reason.rule, reason.channel, reason.asked) for reason in stopped.reasons] == [("M07", 2, 8_001)]
+    assert [pulse.train.channel for pulse in probes(rig)[-2:]] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("unseen_ms", "rested_ms", "is_due"),
+    [(5_000, 5_000, False), (5_001, 5_000, True), (30_000, 40_000, False), (30_001, 40_000, True)],
+)
+def test_each_rest_is_used_once_and_a_long_one_every_half_minute(unseen_ms: int, rested_ms: int, is_due: bool):
+    rig = rig_of().running(quiet(plan(ua=12_000), plan(channel=2, site="left-calf", ua=12_000)))
+    session, now_ms = rig.station.session, rig.mono_ms + 100_000
+    readings = (
+        session.readings[0]._replace(seen_ms=now_ms), session.readings[1]._replace(seen_ms=now_ms - unseen_ms),
+    )  # fmt: skip
+    channels = (session.channels[0]._replace(rest_ms=0), session.channels[1]._replace(rest_ms=rested_ms))
+    session = session._replace(readings=readings, channels=channels)
+    assert reprobe.due(rig.station, session, now_ms) == (2 if is_due else 0)
+    assert reprobe.due(rig.station, session._replace(readings=readings[:1]), now_ms) == 0
+    driven = rig.station.beat._replace(picture=Picture((plan().train(100),)))
+    assert reprobe.due(rig.station._replace(beat=driven), session, now_ms) == 0
+
+
+@pytest.mark.rule("M18")
+@pytest.mark.rule("X9")
+def test_a_test_pulse_in_a_rest_is_counted_on_its_channel_and_waits_for_its_answer():
+    rig = rig_of().running(quiet(plan(ua=12_000), plan(channel=2, site="left-calf", ua=12_000, width_us=210)))
+    session, number = rig.station.session, rig.station.tally.next_id
+    readings = (session.readings[0]._replace(asked=5), session.readings[1])
+    spent = [channel._replace(spent=(10, 20, 30)) for channel in session.channels]
+    session = session._replace(readings=readings, channels=tuple(spent))
+    rig.mono_ms += 9
+    turn = Turn(rig.station, rig.now)
+    reprobe.ask(turn, session, 2)
+    grant = Grant(session.permit.id, number, rig.mono_ms + 200)
+    assert turn.effects == [Probe(grant, Train(2, 1_000, 210, 0, 1_000_000))]
+    given = spent[1]._replace(spent=(10 + 420, 20 + 2 * 1_000 * 1_000 * 210, 30))
+    waits = (readings[0]._replace(asked=0), readings[1]._replace(asked=number))
+    assert turn.station.session == session._replace(readings=waits, channels=(spent[0], given))
+    assert turn.station.beat == rig.station.beat._replace(sent_ms=rig.mono_ms, unanswered=number)
+    assert reprobe.is_waiting(turn.station.session)
+    rig.station, rig.mono_ms = turn.station, rig.mono_ms + 5
+    assert rig.give(Probed(number, 2, 1_500, False, False)) == ()
+    seen = (waits[0], waits[1]._replace(asked=0, seen_ms=rig.mono_ms))
+    assert rig.station.session == turn.station.session._replace(readings=seen)
+    assert rig.station.beat == turn.station.beat._replace(unanswered=0, heard_ms=rig.mono_ms)
+
+
+def test_a_measurement_that_answers_no_grant_is_no_test_pulse():
+    rig = rig_of().running(quiet())
+    before = rig.station
+    assert rig.give(Probed(0, 1, 99, False, True)) == ()
+    assert rig.station == before
+
+
 @pytest.mark.hazard("H40")
 def test_without_a_permit_or_a_device_nothing_is_asked():
     rig = standing(Phase.PREPARED)
     session = rig.station.session
     turn = Turn(rig.station, rig.now)
-    reprobe.ask(turn, session, 1)
+    with pytest.raises(TypeError):
+        reprobe.ask(turn, session, 1)
     assert turn.effects == []
-    gone = rig_of().running(quiet())
-    reprobe.ask(turn := Turn(gone.station._replace(device=None), gone.now), gone.station.session, 1)
-    assert turn.effects == []
-    assert reprobe.due(rig.station._replace(device=None), session, rig.mono_ms) == 0
-    assert not reprobe.answered(Turn(rig.station._replace(device=None), rig.now), Probed(1, 1, 1, False, False))
     assert not reprobe.answered(Turn(rig.station, rig.now), Probed(1, 1, 1, False, False))
     assert not reprobe.is_waiting(session)
     running = rig_of().running(quiet())

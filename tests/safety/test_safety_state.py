@@ -127,3 +127,15 @@ def test_stations_do_not_know_of_each_other() -> None:
     one, other = Rig(), Rig()
     one.plateau()
     assert other.station == fresh(config())._replace(boot_id="b1", tally=other.station.tally, health=WELL)
+
+
+def test_what_a_group_does_not_say_is_nothing() -> None:
+    assert state.Reading(1, (1_500,), 7) == (1, (1_500,), 7, 0, 0)
+    assert state.Setting(None, 20_000, 0) == (None, 20_000, 0, (), 0)
+    assert state.Session._field_defaults == {"trial": None}
+
+
+def test_what_plays_is_the_prescriptions_programme_or_a_calibrations_burst() -> None:
+    session = Rig().calibrating().station.session
+    assert session.programme is session.trial.shape
+    assert session._replace(trial=None).programme is session.rx.programme

@@ -460,6 +460,26 @@ def test_m25_wants_every_tick_in_time(late_ms: int, found: Reason | None) -> Non
     assert tick.m25(watch(late_ms=late_ms)) == found
 
 
+@pytest.mark.rule("M25")
+@pytest.mark.hazard("H40")
+@pytest.mark.parametrize(
+    ("rule", "channel", "late_ms", "allowed_ms"),
+    [
+        ("M25", 0, 75, None),
+        ("M25", 0, 76, 75),
+        ("M25", 0, 101, 75),
+        ("M25", 1, 76, None),
+        ("M04", 0, 76, None),
+    ],
+)
+def test_m25_lets_go_where_a_tick_is_half_as_late(
+    rule: str, channel: int, late_ms: int, allowed_ms: int | None
+) -> None:
+    hold = Hold(Reason(rule, HOLD, "SYS.OVERLOAD", channel), 0)
+    found = Reason("M25", HOLD, "SYS.OVERLOAD", 0, late_ms, allowed_ms, "ms") if allowed_ms else None
+    assert tick.m25(watch(late_ms=late_ms, station={"holds": (hold,)})) == found
+
+
 @pytest.mark.rule("M04")
 @pytest.mark.parametrize(("fresh_age_ms", "is_stale"), [(552, False), (553, True)])
 def test_m04_waits_for_two_whole_periods_rounded_up(fresh_age_ms: int, is_stale: bool) -> None:

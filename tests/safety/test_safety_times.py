@@ -25,6 +25,11 @@ def test_the_profiles_are_the_table_of_the_architecture():
     assert dataclasses.asdict(SCIENCEMODE2) == slow | {"dead_man_ms": 1_200}
 
 
+def test_the_times_of_a_profile_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        NATIVE.tick_ms = 51  # type: ignore[misc]
+
+
 @pytest.mark.rule("M04")
 @pytest.mark.hazard("H11")
 @pytest.mark.parametrize(

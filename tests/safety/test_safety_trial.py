@@ -26,7 +26,6 @@ from rig import (
 )
 
 from safety import calibrate, wishes
-from safety.effects import Silence
 from safety.limits import HARD
 from safety.messages import CalibrationEnd, CalibrationMark, CalibrationStep, Expect, Latch, Threshold
 from safety.prescription import Dose
@@ -101,6 +100,7 @@ def test_g19_only_a_muscle_under_skin_that_feels_little_needs_them(modality: str
 @pytest.mark.rule("G08")
 def test_g08_before_the_thresholds_are_found_the_window_binds_and_in_a_calibration_the_class():
     for ua, window, class_cap in (
+        (1, True, True),
         (30_000, True, True),
         (30_001, False, True),
         (50_001, False, False),
@@ -413,6 +413,7 @@ def test_what_is_sought_next(found: tuple[tuple[Threshold, int | None], ...], fo
 def test_a_threshold_is_the_lower_of_its_repeats():
     found = marks((SENSORY, 9), (SENSORY, 8), (MOTOR, None))
     assert [trial.threshold_ua(found, threshold) for threshold in Threshold] == [8, None, None]
+    assert trial.threshold_ua(marks((SENSORY, None), (SENSORY, 5)), SENSORY) == 5
 
 
 # What is asked at all
@@ -476,16 +477,36 @@ def test_a_handler_that_is_given_another_wish_says_so(handler: str, phase: Phase
     turn = Turn(rig.station, rig.now)
     with pytest.raises(TypeError):
         getattr(wishes, handler)(turn, rig.command(Check(())))
+    assert (turn.station, turn.effects) == (rig.station, [])
+
+
+@pytest.mark.rule("G02")
+def test_an_end_that_is_kept_by_a_broker_ends_nothing():
+    rig = Rig().calibrating()
+    before = rig.station
+    assert rig.codes(CalibrationEnd(), retained=True) == ["G02"]
+    assert rig.station == before
+
+
+@pytest.mark.rule("X3")
+def test_a_calibration_that_is_none_cannot_end():
+    rig = standing(Phase.PREPARED)
+    turn = Turn(rig.station, rig.now)
     wishes.calibration_end(turn, rig.command(CalibrationEnd()))
-    assert not any(isinstance(effect, Silence) for effect in turn.effects)
+    assert (turn.station, turn.effects) == (rig.station, [])
 
 
 @pytest.mark.hazard("H40")
 def test_without_a_calibration_its_rules_say_nothing():
     rig = standing(Phase.PREPARED)
-    seen = gate(rig, CalibrationStep(1_000), rise_ua=1_000)
-    for judge in (*trial.TRIAL_STEP, *trial.TRIAL_MARK):
-        assert judge(seen) is None
+    for wish, rules in (
+        (CalibrationStep(1_000), trial.TRIAL_STEP),
+        (CalibrationMark(SENSORY, absent=False), trial.TRIAL_MARK),
+    ):
+        seen = gate(rig, wish, rise_ua=1_000)
+        for judge in rules:
+            assert judge(seen) is None
+            assert judge(seen._replace(session=None)) is None
     assert trial.g28_trial(seen._replace(session=None)) is None
     assert trial.g01_trial(seen._replace(session=None)) is None
     calibrating = at_level(Rig().calibrating(), 10_000)
@@ -494,6 +515,22 @@ def test_without_a_calibration_its_rules_say_nothing():
     session = calibrating.station.session
     assert trial.g28_burst(gate(calibrating, CalibrationStep(0), session=session._replace(permit=None))) is None
     assert calibrate.level_ua(session, session.trial) == 10_000
+
+
+@pytest.mark.rule("X4")
+@pytest.mark.hazard("H40")
+def test_what_each_wish_of_a_calibration_is_asked_and_in_which_order():
+    rules = {name: [judge.__name__ for judge in getattr(trial, name)] for name in dir(trial) if name[:6] == "TRIAL_"}
+    assert rules == {
+        "TRIAL_BEGIN": ["g01_trial", "g28_trial"],
+        "TRIAL_LOWER": ["g01_trial"],
+        "TRIAL_STEP": [
+            "g01_trial", "g02_button", "g18_press", "g19_let_go", "g19_apart", "g19_sought", "g28_burst",
+        ],
+        "TRIAL_HOLD": ["g02_button"],
+        "TRIAL_MARK": ["g19_order", "g19_given"],
+    }  # fmt: skip
+    assert (trial.REFUSE, trial.PPM, trial.ORDER) == (Severity.REFUSE, 1_000_000, (SENSORY, MOTOR, MAXIMAL))
 
 
 @pytest.mark.rule("G17")

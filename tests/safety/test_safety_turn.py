@@ -30,7 +30,7 @@ from safety.impedance import at_rest
 from safety.messages import Asked, DeviceState
 from safety.state import FRESH, Hold, Stopping
 from safety.times import SCIENCEMODE4
-from safety.turn import Turn
+from safety.turn import Turn, sure, wished
 from safety.verdict import Clear, Reason, Scope, Severity
 
 HOLD, PAUSE, STOP, LOCK = Severity.HOLD, Severity.PAUSE, Severity.STOP, Severity.LOCK
@@ -49,6 +49,24 @@ def go_on(rig: Rig) -> None:
         rig.must(ClearLatch(latch.id, "looked at it"))
     rig.must(Check(()))
     assert rig.ask(Resume()).status == "succeeded"
+
+
+# What must be there
+
+
+@pytest.mark.hazard("H40")
+def test_what_is_missing_where_it_cannot_be_is_a_defect() -> None:
+    assert (sure(0), sure("")) == (0, "")
+    with pytest.raises(TypeError):
+        sure(None)
+
+
+@pytest.mark.rule("X3")
+def test_a_wish_is_what_its_verb_says_or_a_defect() -> None:
+    command = Rig().command(Check((1,)))
+    assert wished(command, type(command.wish)) == Check((1,))
+    with pytest.raises(TypeError):
+        wished(command, type(Stop()))
 
 
 # Numbers
@@ -342,10 +360,11 @@ def test_at_the_fourth_pause_what_only_holds_goes_on_holding() -> None:
 
 
 @pytest.mark.rule("X3")
-def test_where_there_is_no_session_there_is_nothing_to_pause_or_close() -> None:
+def test_where_there_is_no_session_there_is_nothing_to_close_and_to_pause_is_a_defect() -> None:
     rig = standing(Phase.IDLE)
     turn = turn_of(rig)
-    turn.pause((A_PAUSE,))
+    with pytest.raises(TypeError):
+        turn.pause((A_PAUSE,))
     turn.close("stopped", "", "readback")
     turn.drop_waiting("SES.PHASE_CHANGED")
     assert (turn.effects, turn.station) == ([], rig.station)

@@ -32,7 +32,7 @@ from rig import (
     standing,
 )
 
-from safety import permits, wishes
+from safety import wishes
 from safety.effects import (
     Clearing,
     Closing,
@@ -51,7 +51,7 @@ from safety.messages import (
     Report,
     Threshold,
 )
-from safety.state import Holder, Purpose
+from safety.state import Holder
 from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 
@@ -369,34 +369,13 @@ def test_no_latch_is_cleared_while_a_stop_is_unconfirmed_except_by_who_looked_at
     ("handler", "wish"),
     [
         (wishes.prepare, Claim()), (wishes.check, Claim()), (wishes.check, Check(())), (wishes.adjust, Adjust(1, -1)),
-        (wishes.adjust, Claim()),
+        (wishes.adjust, Claim()), (wishes.arm, ArmSession()), (wishes.start, Start()), (wishes.pause, Pause()),
+        (wishes.resume, Resume()), (wishes.clear, Claim()), (wishes.calibration_end, CalibrationEnd()),
     ],
 )  # fmt: skip
 def test_a_wish_in_the_wrong_hands_is_a_defect(handler: object, wish: object):
     rig = standing(Phase.IDLE)
-    with pytest.raises(TypeError):
-        handler(Turn(rig.station, rig.now), rig.command(wish))  # type: ignore[operator]
-
-
-@pytest.mark.parametrize(
-    ("handler", "wish"),
-    [
-        (wishes.arm, ArmSession()), (wishes.start, Start()), (wishes.pause, Pause()), (wishes.resume, Resume()),
-        (wishes.clear, Claim()),
-    ],
-)  # fmt: skip
-def test_without_a_session_nothing_happens(handler: object, wish: object):
-    rig = standing(Phase.IDLE)
     turn = Turn(rig.station, rig.now)
-    handler(turn, rig.command(wish))  # type: ignore[operator]
+    with pytest.raises(TypeError):
+        handler(turn, rig.command(wish))  # type: ignore[operator]
     assert (turn.station, turn.effects) == (rig.station, [])
-
-
-def test_without_a_session_no_device_is_armed():
-    rig = standing(Phase.ARMED)
-    session = rig.station.session
-    assert session is not None
-    assert session.permit is not None
-    turn = Turn(rig.station._replace(session=None), rig.now)
-    permits.arm_device(turn, rig.command(Resume()), Purpose.REARMED, session.permit)
-    assert turn.effects == []

@@ -203,7 +203,8 @@ PAGES = (
     Page(
         "M12",
         guards="A gel that dries out concentrates the current slowly. Nothing is raised on such a pad.",
-        check="impedance rises by more than the limit a minute, two minutes running",
+        check="impedance rises by more than the limit a minute, two minutes running; once it holds, by more than half "
+        "of it",
         examples=(
             example(
                 "Minute by minute: {first_ohm}, {second_ohm}, {third_ohm}",
@@ -236,7 +237,8 @@ PAGES = (
         guards="At the voltage limit the patient gets less than the screen shows. Press the pad on, and the current "
         "jumps to the set value. "
         "Such a case is in the public record of burns.",
-        check="pulses running in which the set current was not reached: first nothing may be raised, then zero",
+        check="pulses running in which the set current was not reached: first nothing may be raised (a "
+        "hold stays at half as many), then zero",
         examples=(
             example("{clipped} pulses running", lambda **s: bent("M14", **s), clipped=2),
             example("{clipped} pulses running", lambda **s: bent("M14", **s), clipped=3),
@@ -317,7 +319,8 @@ PAGES = (
     Page(
         "M25",
         guards="A safety loop that runs late watches nothing. It measures its own lateness and takes the current away.",
-        check="time since the last tick <= limits, stepwise",
+        check="time since the last tick <= limits, stepwise; once it holds, <= halfway from the period to the first "
+        "limit",
         examples=(
             example("A tick {ms} after the last", late, ms=100),
             example("A tick {ms} after the last", late, ms=101),

@@ -16,7 +16,7 @@ PAGES = (
         "MT; "
         "S2 1.2 x MT, and 0.8 x MTT where there is one. TENS: at most 0.9 x MTT. NMES in S1 or S2 without a motor "
         "threshold: "
-        "nothing may flow.",
+        "nothing may flow; where the cap lies below MT there is no therapeutic window, and nothing flows either.",
         examples=(
             example("Class S1, MT 15 mA, MTT 38 mA: {ua}", lambda ua: channel("G08", ua=ua, **S1), ua=30_000),
             example("The same patient: {ua}", lambda ua: channel("G08", ua=ua, **S1), ua=30_100),
@@ -24,6 +24,13 @@ PAGES = (
                 "Class S0, no calibration: {ua}",
                 lambda ua: channel("G08", ua=ua, calibration=None, area_mm2=10_000),
                 ua=60_100,
+            ),
+            example(
+                "Class S2, MT 31 mA: {ua}",
+                lambda ua: channel(
+                    "G08", ua=ua, sensation=Sensation.S2, area_mm2=10_000, calibration=calibrated(motor_ua=31_000)
+                ),
+                ua=20_000,
             ),
         ),
         note="A calibration that is too old, or dated in the future, allows nothing more and still binds downwards.",

@@ -134,8 +134,8 @@ PAGES = (
         guards="A decision that nobody can check afterwards teaches nothing. Which policy was in force, and which "
         "limits came of it with prescription "
         "and class, stands beside what was decided.",
-        check="the record of a session's opening holds the digest of the site's policy; that of each permit holds "
-        "every limit by value",
+        check="each row of the journal, and the record of a session's opening, holds the digest of the site's policy; "
+        "the record of each permit holds every limit by value",
         examples=(example("A session of the rig, whose policy has the digest `p1`", recorded),),
     ),
     Page(
