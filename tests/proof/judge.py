@@ -186,9 +186,15 @@ def observe(items: list[pytest.Item], jobs: int, cache: Path | None = None) -> S
 
 def digest(*more: object) -> str:
     """Name the state of safety/ and of its tests."""
+    tests = (ROOT / "tests/safety").rglob("*.py")
+    return digest_of([*(ROOT / "safety").rglob("*.py"), *tests], *more)
+
+
+def digest_of(files: Iterable[Path], *more: object) -> str:
+    """Name the state of some files."""
     state = hashlib.sha256(repr(more).encode())
-    for path in sorted([*(ROOT / "safety").rglob("*.py"), *(ROOT / "tests/safety").rglob("*.py")]):
-        state.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    for path in sorted(files):
+        state.update(os.path.relpath(path, ROOT).encode() + path.read_bytes())
     return state.hexdigest()[:16]
 
 

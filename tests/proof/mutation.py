@@ -1,8 +1,9 @@
 """The mutation run: every mutant of safety/ against tests/safety, and its survivors against the explained ones.
 
-The verdicts of a full run are kept in .proof/ under the digest of safety/, of its tests and of the runner, so that a
-run that was interrupted goes on where it was; any change of these discards them. A canary, and what was stopped by the
-time limit or crashed, is tried anew each time.
+The verdicts of a full run are kept in .proof/ under the digest of safety/, of what its tests share and of the runner,
+so that a run that was interrupted goes on where it was; any change of these discards them. A kill stands as long as the
+file of the test that killed is the same, a survival as long as no test has changed. A canary, and what was stopped by
+the time limit or crashed, is tried anew each time.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ from tests.proof.result import Result, table
 TESTS: Final = "tests/safety"
 EXPLAINED: Final = Path(__file__).with_name("survivors.toml")
 CACHE: Final = ROOT / ".proof"
-RUNNER: Final = ("tests/conftest.py", *(f"tests/proof/{name}.py" for name in ("mutants", "judge", "mutation")))
+RUNNER: Final = (
+    "controller/policy.toml",
+    "tests/conftest.py",
+    *(f"tests/proof/{name}.py" for name in ("mutants", "judge", "mutation")),
+)
+"""What a verdict rests on besides the core and its tests: the shipped policy, and what runs the tests."""
 SAMPLE, SAMPLE_AT_IMPORT, SEED = 100, 6, 20_261_124
 
 
@@ -113,7 +119,8 @@ def files_of_tests() -> list[str]:
 
 def log_file(cache: Path = CACHE) -> Path:
     """Where the verdicts on this very code are kept; what was said of other code is thrown away."""
-    stamp = judge.digest(sys.version, [(ROOT / each).read_bytes() for each in RUNNER])
+    shared = [each for each in (ROOT / TESTS).rglob("*.py") if not each.name.startswith("test_")]
+    stamp = judge.digest_of([*(ROOT / "safety").rglob("*.py"), *shared, *(ROOT / each for each in RUNNER)], sys.version)
     file = cache / f"verdicts-{stamp}.ndjson"
     cache.mkdir(exist_ok=True)
     for other in {*cache.glob("verdicts-*.ndjson")} - {file}:
@@ -121,15 +128,30 @@ def log_file(cache: Path = CACHE) -> Path:
     return file
 
 
-def known(file: Path, mutants: Sequence[Mutant], again: Collection[str]) -> list[judge.Outcome]:
-    """Read the verdicts that stand: killed or survived, and none that is to be tried again."""
+class Stamps:
+    """What each verdict rests on, besides what the log's name says."""
+
+    def __init__(self, files: Iterable[str]) -> None:
+        self.of = {file: judge.digest_of([ROOT / file]) for file in files}
+        self.all = judge.digest_of(ROOT / file for file in self.of)
+
+    def under(self, outcome: judge.Outcome) -> str:
+        """Name the state of the test that killed, or of all tests for a survivor."""
+        return self.all if outcome.verdict == judge.SURVIVED else self.of.get(outcome.by.partition("::")[0], "")
+
+
+def known(file: Path, mutants: Sequence[Mutant], again: Collection[str], stamps: Stamps) -> list[judge.Outcome]:
+    """Read the verdicts that stand: killed or survived by the same tests, and none that is to be tried again."""
     by_key = {each.key: each for each in mutants if each.key not in again}
     said: dict[str, judge.Outcome] = {}
     for line in file.read_text(encoding="utf-8").splitlines():
         with suppress(ValueError):  # a line that was broken off
-            key, verdict, by = json.loads(line)
-            if key in by_key and verdict in {judge.KILLED, judge.SURVIVED}:
-                said[key] = judge.Outcome(by_key[key], verdict, by)
+            key, verdict, by, stamp = json.loads(line)
+            if key not in by_key or verdict not in {judge.KILLED, judge.SURVIVED}:
+                continue
+            outcome = judge.Outcome(by_key[key], verdict, by)
+            if stamp and stamp == stamps.under(outcome):
+                said[key] = outcome
     return list(said.values())
 
 
@@ -142,7 +164,8 @@ def run(
     again: Collection[str] = (),
 ) -> list[judge.Outcome]:
     """Try mutants, with a bar of progress on standard error; `file` keeps the verdicts, but for those to try again."""
-    outcomes = known(file, mutants, again) if file and file.exists() else []
+    stamps = Stamps(files_of_tests())
+    outcomes = known(file, mutants, again, stamps) if file and file.exists() else []
     tried = {each.mutant.key for each in outcomes}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
@@ -154,7 +177,7 @@ def run(
 
         def done(outcome: judge.Outcome) -> None:
             outcomes.append(outcome)
-            log.write(json.dumps([outcome.mutant.key, outcome.verdict, outcome.by]) + "\n")
+            log.write(json.dumps([outcome.mutant.key, outcome.verdict, outcome.by, stamps.under(outcome)]) + "\n")
             log.flush()
             lived = sum(each.verdict == judge.SURVIVED for each in outcomes)
             progress.update(task, advance=1, description=f"mutants, {lived} survive")

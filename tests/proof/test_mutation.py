@@ -13,7 +13,7 @@ import pytest
 from tests.proof import judge, mutation
 from tests.proof.judge import CRASHED, KILLED, SURVIVED, TIMED_OUT, Outcome, Seen
 from tests.proof.mutants import ROOT, Mutant, load
-from tests.proof.mutation import EXPLAINED, Book, book, known, log_file, objections, run, sampled, survivors
+from tests.proof.mutation import EXPLAINED, Book, Stamps, book, known, log_file, objections, run, sampled, survivors
 from tests.proof.result import Result, table
 from tests.proof.run import STAGES, page, proved
 
@@ -83,13 +83,37 @@ def test_an_entry_may_say_why_another_step_cannot_be_seen():
 
 # A run that was interrupted
 
+EXACT, OTHER = "tests/safety/test_safety_units.py", "tests/safety/test_safety_dose.py"
+
 
 def test_only_verdicts_of_a_test_stand_and_neither_canaries_nor_broken_lines(tmp_path: Path):
-    said = [["a", KILLED, "t"], ["b", SURVIVED, ""], ["c", TIMED_OUT, ""], ["d", CRASHED, ""], ["gone", KILLED, "t"]]
+    stamps = Stamps([EXACT, OTHER])
+    said = [
+        ["a", KILLED, f"{EXACT}::t", stamps.of[EXACT]], ["b", SURVIVED, "", stamps.all], ["c", TIMED_OUT, "", ""],
+        ["d", CRASHED, "", ""], ["gone", KILLED, f"{EXACT}::t", stamps.of[EXACT]],
+        ["bad", KILLED, f"{EXACT}::t", stamps.of[EXACT]],
+    ]  # fmt: skip
     file = tmp_path / "verdicts"
-    file.write_text("".join(f"{json.dumps(row)}\n" for row in [*said, ["bad", KILLED, "t"]]) + '["e", "kil')
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in said) + '["e", "kil')
     pool = [mutant(key) for key in ("a", "b", "c", "d", "e", "bad")]
-    assert known(file, pool, {"bad"}) == [Outcome(pool[0], KILLED, "t"), Outcome(pool[1], SURVIVED)]
+    assert known(file, pool, {"bad"}, stamps) == [
+        Outcome(pool[0], KILLED, f"{EXACT}::t"), Outcome(pool[1], SURVIVED),
+    ]  # fmt: skip
+
+
+def test_a_kill_stands_as_long_as_its_test_is_the_same_and_a_survival_as_long_as_all_are(tmp_path: Path):
+    stamps, pool = Stamps([EXACT, OTHER]), [mutant("a"), mutant("b"), mutant("c"), mutant("d")]
+    outcomes = [
+        Outcome(pool[0], KILLED, f"{EXACT}::t"), Outcome(pool[1], KILLED, f"{OTHER}::t"), Outcome(pool[2], SURVIVED),
+        Outcome(pool[3], KILLED, "tests/safety/test_gone.py::t"),
+    ]  # fmt: skip
+    file = tmp_path / "verdicts"
+    rows = [[each.mutant.key, each.verdict, each.by, stamps.under(each)] for each in outcomes]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert known(file, pool, (), stamps) == outcomes[:3]
+    changed = Stamps([EXACT, OTHER])
+    changed.of[OTHER] = changed.all = "another state"
+    assert known(file, pool, (), changed) == outcomes[:1]
 
 
 def test_verdicts_on_other_code_are_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -115,7 +139,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
                 tried.append("last")
                 raise KeyboardInterrupt
             tried.append(each.key)
-            done(Outcome(each, KILLED, "t"))
+            done(Outcome(each, KILLED, f"{EXACT}::t"))
 
     def judged_at_import(mutants: Sequence[Mutant], *others: object) -> None:
         judged(mutants, others[-1])  # type: ignore[arg-type]
