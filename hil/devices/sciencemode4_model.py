@@ -134,10 +134,9 @@ class Model:
 
     def next_deadline_us(self) -> int | None:
         """When the device does something next by itself."""
-        due, dead_us = self.stage.due(), self._dead_us()
-        if due is None or (dead_us is not None and dead_us <= due[0]):
-            return dead_us
-        return due[0]
+        due = self.stage.due()
+        times = (self._dead_us(), due and due[0])
+        return min((at_us for at_us in times if at_us is not None), default=None)
 
     def advance(self, now_us: int) -> None:
         """Do everything that is due up to and including now, each at its time."""

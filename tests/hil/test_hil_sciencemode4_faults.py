@@ -184,6 +184,16 @@ def test_a_stuck_output_follows_no_update(host: Host4):
     answers_normally(host)
 
 
+def test_pulses_that_nobody_told_are_no_channel_s_error(host: Host4):
+    with host.bench.faults.injected("stuck_output"):
+        assert host.result(MID_STOP) == OK
+        assert host.result(MID_INIT, b"\x00") == OK
+        with host.bench.faults.injected("short", ohm=20_000.0):
+            host.wait(100_000)
+        assert host.data() == (OK, [], [0] * 8)
+    answers_normally(host)
+
+
 # --- firmware ---------------------------------------------------------------------------------------------------------
 
 

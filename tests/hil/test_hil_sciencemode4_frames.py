@@ -54,6 +54,13 @@ def test_any_escaped_byte_is_taken(frame: Frame):
     assert found(frame4(frame.command, frame.payload, frame.number, always=True)) == [frame]
 
 
+@pytest.mark.parametrize("last", range(256))
+def test_any_byte_may_be_the_last_and_escaped(last: int):
+    """D4 is the tricky one: it travels as 81 81, and the second is no escape of the stop byte."""
+    whole = frame4(36, bytes((last,)), 35, always=True)
+    assert found(whole + whole) == [Frame(35, 36, bytes((last,)))] * 2
+
+
 @given(st.binary(max_size=100))
 def test_escapes_go_in_and_come_out(data: bytes):
     out = escaped(data)
