@@ -297,8 +297,8 @@ def l09(history: History, request: PermitRequest) -> Reason | None:
     return None if history.whole else Reason("L09", REFUSE, "DOSE.NOT_WHOLE")
 
 
-def admit_correction(history: History, correction: Correction, now_ms: int) -> tuple[Reason, ...]:
-    """L13: judge an entry that corrects what was counted; an empty verdict admits it.
+def l13(history: History, correction: Correction, now_ms: int) -> tuple[Reason, ...]:
+    """An entry that corrects what was counted; everything that speaks against it.
 
     Somebody signs it and says why; what would lower a total of the last seven days, two people sign; no total falls
     below nothing, and nothing is corrected that has not happened yet.

@@ -201,6 +201,17 @@ def test_g20_a_check_reads_at_most_twice_the_one_before(before_ohm: int, ohms: t
     assert skin.g20(view) == expected
 
 
+@pytest.mark.rule("M10")
+@pytest.mark.hazard("H04")
+@pytest.mark.parametrize(("checked_ms", "is_known"), [(None, False), (499_999, False), (500_000, True)])
+def test_m10_a_pad_in_doubt_is_found_back_by_a_check_made_since_then(checked_ms: int | None, *, is_known: bool):
+    view = under()
+    reading = None if checked_ms is None else Reading(1, (1_500,) * 3, checked_ms)
+    past = view.contact.past._replace(probe_ohm=1_500, doubt_ms=500_000)
+    found = skin.m10_back(view._replace(reading=reading, contact=view.contact._replace(past=past)))
+    assert found == (None if is_known else refuse("M10", "IMP.STALE", 1, 0, 3, "readings"))
+
+
 @pytest.mark.rule("G20")
 @pytest.mark.hazard("H46")
 def test_g20_the_check_before_is_the_last_one_that_suited_the_pads():
