@@ -26,8 +26,7 @@ OTHERS: Final[dict[str, tuple[str, ...]]] = {
     "safety/rules/line.py": ("facts_line", "heard"),
     "safety/rules/people.py": ("wishes", "tick"),
     "safety/rules/pulse.py": ("gate_pulse",),
-    "safety/rules/skin.py": ("gate_skin",),
-    "safety/rules/wish.py": ("gate",),
+    "safety/rules/skin.py": ("reprobe",),
 }
 
 

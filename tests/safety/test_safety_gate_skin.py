@@ -22,6 +22,7 @@ from rig import (
 
 from safety.impedance import UNSENSED
 from safety.limits import site_limits
+from safety.messages import Probed
 from safety.rules import skin
 from safety.rules.views import Skin
 from safety.state import Reading, Setting
@@ -210,6 +211,52 @@ def test_m10_a_pad_in_doubt_is_found_back_by_a_check_made_since_then(checked_ms:
     past = view.contact.past._replace(probe_ohm=1_500, doubt_ms=500_000)
     found = skin.m10_back(view._replace(reading=reading, contact=view.contact._replace(past=past)))
     assert found == (None if is_known else refuse("M10", "IMP.STALE", 1, 0, 3, "readings"))
+
+
+@pytest.mark.rule("M10")
+@pytest.mark.hazard("H04")
+@pytest.mark.parametrize(("ohms", "highest"), [((1_500, 1_875, 1_500), None), ((1_500, 1_876, 1_500), 1_876)])
+def test_m10_a_pad_is_back_when_its_highest_reading_is_inside_half_of_the_way(
+    ohms: tuple[int, ...], highest: int | None
+):
+    view = under(ohms, channel=6)
+    past = view.contact.past._replace(probe_ohm=1_500, doubt_ms=1)
+    expected = None if highest is None else refuse("M10", "IMP.DRIFT", 6, highest, 1_875, "ohm")
+    assert skin.m10_back(view._replace(contact=view.contact._replace(past=past))) == expected
+
+
+@pytest.mark.rule("G29")
+@pytest.mark.hazard("H04")
+@pytest.mark.hazard("H06")
+@pytest.mark.hazard("H17")
+@pytest.mark.parametrize(
+    ("ohm", "area_mm2", "expected"),
+    [
+        (1_950, 2_500, None),
+        (1_951, 2_500, ("M10", Severity.PAUSE, "IMP.DRIFT", 1_950)),
+        (4_000, 2_500, ("M10", Severity.PAUSE, "IMP.DRIFT", 1_950)),
+        (4_001, 2_500, ("M09", Severity.PAUSE, "IMP.HIGH", 4_000)),
+        (8_000, 2_500, ("M09", Severity.PAUSE, "IMP.HIGH", 4_000)),
+        (8_001, 2_500, ("M07", Severity.STOP, "IMP.OPEN", 8_000)),
+        (8_001, 1_250, ("M09", Severity.PAUSE, "IMP.HIGH", 8_000)),
+        (16_001, 1_250, ("M07", Severity.STOP, "IMP.OPEN", 16_000)),
+        (100, 2_500, None),
+        (99, 2_500, ("M08", Severity.LOCK, "IMP.SHORT", 100)),
+    ],
+)
+def test_g29_a_test_pulse_between_trains_is_judged_with_the_whole_reason(
+    ohm: int, area_mm2: int, expected: tuple[str, Severity, str, int] | None
+):
+    view = under(channel=6, area_mm2=area_mm2)
+    view = view._replace(setting=view.setting._replace(check_ohm=1_300))
+
+    def found(*, is_open: bool = False, is_short: bool = False) -> Reason | None:
+        return skin.g29_found(view, Probed(1, 6, ohm, is_open, is_short))
+
+    assert found() == (Reason(*expected[:3], 6, ohm, expected[3], "ohm") if expected else None)
+    assert found(is_open=True) == Reason("M07", Severity.STOP, "IMP.OPEN", 6, ohm, 8_000 * 2_500 // area_mm2, "ohm")
+    if ohm <= 8_000:
+        assert found(is_short=True) == Reason("M08", Severity.LOCK, "IMP.SHORT", 6, ohm, 100, "ohm")
 
 
 @pytest.mark.rule("G20")

@@ -117,7 +117,9 @@ def test_m08_trips_at_the_second_short_reading(ohm: int, short: bool, trips: boo
 
 
 def recent(*ohms: int, **changes: object) -> dict[str, object]:
-    return {"after": CONTACT._replace(recent=ohms, **changes)}
+    """Readings that came one each 100 ms, newest last."""
+    times = {"recent_ms": tuple(range(0, 100 * len(ohms), 100))}
+    return {"after": CONTACT._replace(**{"recent": ohms} | times | changes)}
 
 
 def held(rule: str, channel: int) -> Hold:
@@ -164,7 +166,7 @@ def test_m09_pauses_above_4_kilohm_and_holds_above_3_for_25_cm2(changes: dict[st
 
 @pytest.mark.hazard("H49")
 def test_three_of_five_rules_wait_for_a_new_reading() -> None:
-    old = CONTACT._replace(recent=(9_000, 9_000, 9_000, 5_000), medians=((0, 20_000),))
+    old = CONTACT._replace(recent=(9_000, 9_000, 9_000, 5_000), recent_ms=(0, 1, 2, 3), medians=((0, 20_000),))
     for rule in (heard.m09, heard.m10, heard.m11, heard.m13):
         assert rule(look(before=CONTACT, after=old)) is not None
         assert rule(look(before=old, after=old)) is None
@@ -368,8 +370,8 @@ def test_m16_takes_a_fitted_measurement_that_is_missing_for_the_worst() -> None:
 def peeled(*ohms: int, ua: int = 100_000, **changes: object) -> Look:
     """100 mA, 500 us, 100 Hz: 31.623 mA r.m.s.; baseline 1,250 ohm, of which 1,000 are the pad's."""
     after = CONTACT._replace(recent=ohms, baseline_ohm=1_250)
-    setting = Setting(plan(area_mm2=10_000), ua, 0)
-    return look(setting=setting, **{"after": after, "train": Train(1, ua, 500, 0, 10_000)} | changes)
+    whole = {"setting": Setting(plan(area_mm2=10_000), ua, 0), "after": after, "train": Train(1, ua, 500, 0, 10_000)}
+    return look(**whole | changes)
 
 
 @pytest.mark.rule("M17")
@@ -389,6 +391,8 @@ def peeled(*ohms: int, ua: int = 100_000, **changes: object) -> Look:
         ((6_571,) * 3, (PAUSE, 1_999, 1_500)),
         ((6_572,) * 3, (STOP, 2_001, 2_000)),
         ((9_999_999,) * 3, (STOP, 3_162_278, 2_000)),
+        # The least contact is one square millimetre.
+        ((10_000_251,) * 3, (STOP, 3_162_278, 2_000)),
     ],
 )
 def test_m17_judges_density_by_the_contact_that_is_left(
@@ -408,6 +412,20 @@ def test_m17_takes_at_most_half_of_an_impedance_for_the_bodys() -> None:
     # 300 ohm of which 150 are the pad's; at 1,500 ohm its contact is 150/1,350, so 316.23 uA/cm2 become 2,846.
     low = CONTACT._replace(recent=(1_500,) * 3, baseline_ohm=300)
     assert heard.m17(peeled(after=low)).asked == 2_847
+
+
+@pytest.mark.rule("M17")
+@pytest.mark.parametrize(("ohm", "judged"), [(250, False), (1_249, False), (1_250, False), (1_251, True)])
+def test_m17_a_pad_that_reads_no_more_than_its_baseline_has_all_its_contact(ohm: int, *, judged: bool) -> None:
+    small = Setting(plan(area_mm2=1_000), 100_000, 0)  # 3,163 uA/cm2 under the whole of it, which is G13's business
+    assert (heard.m17(peeled(*(ohm,) * 3, setting=small)) is not None) is judged
+
+
+@pytest.mark.rule("M17")
+@pytest.mark.rule("X11")
+def test_m17_says_a_density_rounded_up() -> None:
+    # 96 mA, 500 us, 100 Hz on the 1,979 mm2 that are left of a pad: 1,534.0003 uA/cm2.
+    assert heard.m17(peeled(*(5_301,) * 3, ua=96_000)).asked == 1_535
 
 
 @pytest.mark.rule("M22")
@@ -438,6 +456,8 @@ def test_m22_takes_a_fitted_sensor_that_says_nothing_for_the_worst_and_lets_go_h
     assert heard.m22(look({"skin_mdeg": 35_500}, **stands)).allowed == 35_500
     assert heard.m22(look({"skin_mdeg": 35_499}, **stands)) is None
     assert heard.m22(look({"skin_mdeg": 37_999}, caps=FITTED, holds=(held("M09", 1),))) is None
+    odd = stands | {"limits": replace(look().limits, skin_hold_mdeg=37_999)}
+    assert heard.m22(look({"skin_mdeg": 35_499}, **odd)).allowed == 35_499
 
 
 # What the device says of itself

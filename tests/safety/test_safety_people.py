@@ -36,6 +36,7 @@ from safety.effects import PermitRequest, Silence, WishRecord
 from safety.messages import Adverse, Command, Report, Verb
 from safety.prescription import PrescriptionError
 from safety.rules import people
+from safety.rules.ledger import ADVERSE
 from safety.rules.views import Gate, Watch
 from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
@@ -68,6 +69,16 @@ def watch(sensation: Sensation = Sensation.S1, *, first_ms: int = 1, **care_ms: 
 def test_m06_wants_somebody_there_every_five_minutes(sensation: Sensation, ago_ms: int, trips: bool) -> None:
     found = Reason("M06", PAUSE, "SES.PRESENCE", 0, 300_001, 300_000, "ms") if trips else None
     assert people.m06(watch(sensation, present_ms=ago_ms)) == found
+
+
+@pytest.mark.rule("M06")
+@pytest.mark.rule("M36")
+@pytest.mark.rule("M37")
+def test_all_times_run_from_the_last_time_or_from_the_start_and_not_before_it() -> None:
+    view, never = watch(), watch(first_ms=0)
+    assert people.since_ms(view, view.now_ms - 5) == 5
+    assert people.since_ms(view, 0) == 1_200_000
+    assert people.since_ms(never, never.now_ms - 5) == 0
 
 
 @pytest.mark.rule("M06")
@@ -287,6 +298,7 @@ def test_harm_that_is_reported_stops_at_once_and_locks_every_site(wish: object, 
     (stopped,) = rig.events("session.stopped")
     assert stopped.reasons == tuple(Reason("M24", LOCK, "SES.ADVERSE", number) for number in (1, 3))
     assert stopped.priority == "high"
+    assert {latch.rule for latch in rig.station.latches} == {ADVERSE}, "by which the ledger knows them (L10)"
     assert rig.notes("wish")[-1].detail == detail
     assert rig.answer(command.id).status == "succeeded"
 
