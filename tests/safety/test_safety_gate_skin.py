@@ -9,11 +9,14 @@ import pytest
 from rig import (
     CAPS,
     HARD,
+    OFF,
     SHIPPED_NMES,
     ArmSession,
     Check,
+    IdealDevice,
     Limits,
     Modality,
+    Programme,
     Rig,
     Sensation,
     plan,
@@ -24,8 +27,8 @@ from safety.impedance import UNSENSED
 from safety.limits import site_limits
 from safety.messages import Probed
 from safety.rules import skin
-from safety.rules.views import Skin
-from safety.state import Reading, Setting
+from safety.rules.views import Skin, Watch
+from safety.state import Reading, Session, Setting, Trial
 from safety.verdict import Reason, Severity
 
 NMES = site_limits(Modality.NMES, SHIPPED_NMES)
@@ -170,6 +173,67 @@ def test_g29_skin_that_feels_little_needs_a_device_that_sees(
         electrode_flag_from_ua=flag_ua,
     )
     assert skin.g29(view) == (refuse("G29", "IMP.BLIND", 1, *expected, "uA") if expected else None)
+
+
+@pytest.mark.rule("G29")
+@pytest.mark.hazard("H05")
+@pytest.mark.parametrize(
+    ("off_ms", "on_ms", "is_refused"),
+    [(0, 50_000, True), (1, 50_000, False), (1, 57_999, False), (1, 58_000, True)],
+)
+def test_g29_a_device_that_measures_in_rests_needs_a_rest_at_least_once_a_minute(
+    off_ms: int, on_ms: int, *, is_refused: bool
+):
+    shape = Programme(
+        modality=Modality.TENS, ramp_up_ms=1_000, on_ms=on_ms, ramp_down_ms=1_000, off_ms=off_ms, therapy_ms=600_000
+    )
+    view = under(setpoint_ua=14_999, numeric_impedance=False, electrode_flag_from_ua=15_000, reprobe=True)
+    view = view._replace(rx=rx(programme=shape, sensation=Sensation.S1))
+    assert skin.g29(view) == (refuse("G29", "IMP.BLIND", 1, 14_999, 15_000, "uA") if is_refused else None)
+
+
+BLIND = replace(CAPS, numeric_impedance=False, electrode_flag_from_ua=15_000, reprobe=True)
+
+
+def two(one_ua: int, other_ua: int, sensation: Sensation = Sensation.S1) -> Session:
+    """A session with channels 1 and 4 at these set-points."""
+    pair = plan(ua=one_ua), plan(channel=4, site="right-calf", ua=other_ua)
+    session = Rig().prepared(rx(*pair, sensation=sensation)).station.session
+    assert session is not None
+    return session
+
+
+@pytest.mark.rule("G29")
+@pytest.mark.hazard("H05")
+def test_g29_names_the_channels_that_may_flow_and_do_not_show_their_electrode():
+    faint = two(14_999, 14_999)
+    assert skin.unseen_channels(faint, BLIND) == (1, 4)
+    assert skin.unseen_channels(two(15_000, 14_999), BLIND) == (4,)
+    assert skin.unseen_channels(faint, CAPS) == ()
+    assert skin.unseen_channels(two(14_999, 14_999, Sensation.S0), BLIND) == ()
+    trial = Trial(4, faint.rx.programme, 0, 0, 0, is_loud=False, felt_ua=0, marks=())
+    assert skin.unseen_channels(faint._replace(trial=trial), BLIND) == (4,)
+
+
+@pytest.mark.rule("G29")
+@pytest.mark.hazard("H05")
+@pytest.mark.parametrize(
+    ("ages_ms", "late"),
+    [((60_000, 60_000), None), ((60_001, 60_000), None), ((0, 60_001), (4, 60_001)), ((0, 70_000), (4, 70_000))],
+)
+def test_g29_an_electrode_that_is_not_shown_is_measured_each_minute(
+    ages_ms: tuple[int, int], late: tuple[int, int] | None
+):
+    session = two(15_000, 14_999)  # channel 1 is seen by its pulses, however old its reading
+    now_ms = 500_000
+    readings = tuple(r._replace(seen_ms=now_ms - age) for r, age in zip(session.readings, ages_ms, strict=True))
+    rig = Rig(device=IdealDevice(caps=BLIND))
+    rig.up()
+    session = session._replace(readings=readings)
+    watch = Watch(rig.station, session, NMES, OFF, now_ms, 0, 50, 0)
+    expected = late and Reason("G29", Severity.PAUSE, "IMP.BLIND", *late, 60_000, "ms")
+    assert skin.g29_overdue(watch) == expected
+    assert skin.g29_overdue(watch._replace(station=rig.station._replace(device=None))) is None
 
 
 @pytest.mark.hazard("H23")

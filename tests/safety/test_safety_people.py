@@ -33,7 +33,7 @@ from rig import (
 
 from safety import care
 from safety.effects import PermitRequest, Silence, WishRecord
-from safety.messages import Adverse, Command, Report, Verb
+from safety.messages import Adverse, Command, Now, Report, Verb
 from safety.prescription import PrescriptionError
 from safety.rules import people
 from safety.rules.ledger import ADVERSE
@@ -139,6 +139,30 @@ def test_m37_wants_skin_looked_at_the_more_often_the_less_it_feels(
 ) -> None:
     found = Reason("M37", PAUSE, "SES.SKIN_CHECK", 0, ago_ms, ago_ms - 1, "ms") if trips else None
     assert people.m37(watch(sensation, skin_ms=ago_ms)) == found
+
+
+@pytest.mark.rule("M06")
+@pytest.mark.rule("M36")
+@pytest.mark.rule("M37")
+@pytest.mark.hazard("H05")
+@pytest.mark.parametrize(
+    ("late", "found"),
+    [
+        ({}, None),
+        ({"present_ms": 300_001}, ("M06", "SES.PRESENCE", 300_000)),
+        ({"effort_ms": 600_000}, None),  # which only holds
+        ({"effort_ms": 600_001}, ("M36", "FAT.RATING", 600_000)),
+        ({"skin_ms": 600_001}, ("M37", "SES.SKIN_CHECK", 600_000)),
+        ({"present_ms": 300_001, "skin_ms": 600_001}, ("M06", "SES.PRESENCE", 300_000)),
+    ],
+)
+def test_nothing_is_resumed_while_something_is_due_that_would_pause_it(
+    late: dict[str, int], found: tuple[str, str, int] | None
+) -> None:
+    view = watch(**{"present_ms": 0, "effort_ms": 0, "skin_ms": 0} | late)
+    gate = Gate(view.station, Rig().command(Resume()), view.session, Now(view.now_ms, view.wall_ms), 0, 0)
+    expected = found and Reason(found[0], Severity.REFUSE, found[1], 0, found[2] + 1, found[2], "ms")
+    assert people.m06_resume(gate) == expected
 
 
 # Through `step`
