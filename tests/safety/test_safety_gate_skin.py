@@ -178,14 +178,19 @@ def test_g29_skin_that_feels_little_needs_a_device_that_sees(
 @pytest.mark.rule("G29")
 @pytest.mark.hazard("H05")
 @pytest.mark.parametrize(
-    ("off_ms", "on_ms", "is_refused"),
-    [(0, 50_000, True), (1, 50_000, False), (1, 57_999, False), (1, 58_000, True)],
+    ("off_ms", "on_ms", "therapy_ms", "is_refused"),
+    [
+        (0, 50_000, 59_999, True),
+        (1, 50_000, 59_999, False),
+        (1, 57_999, 600_000, False),
+        (1, 58_000, 600_000, True),
+    ],
 )
 def test_g29_a_device_that_measures_in_rests_needs_a_rest_at_least_once_a_minute(
-    off_ms: int, on_ms: int, *, is_refused: bool
+    off_ms: int, on_ms: int, therapy_ms: int, *, is_refused: bool
 ):
     shape = Programme(
-        modality=Modality.TENS, ramp_up_ms=1_000, on_ms=on_ms, ramp_down_ms=1_000, off_ms=off_ms, therapy_ms=600_000
+        modality=Modality.TENS, ramp_up_ms=1_000, on_ms=on_ms, ramp_down_ms=1_000, off_ms=off_ms, therapy_ms=therapy_ms
     )
     view = under(setpoint_ua=14_999, numeric_impedance=False, electrode_flag_from_ua=15_000, reprobe=True)
     view = view._replace(rx=rx(programme=shape, sensation=Sensation.S1))
@@ -279,13 +284,21 @@ def test_m10_a_pad_in_doubt_is_found_back_by_a_check_made_since_then(checked_ms:
 
 @pytest.mark.rule("M10")
 @pytest.mark.hazard("H04")
-@pytest.mark.parametrize(("ohms", "highest"), [((1_500, 1_875, 1_500), None), ((1_500, 1_876, 1_500), 1_876)])
+@pytest.mark.parametrize(
+    ("probe_ohm", "ohms", "allowed"),
+    [
+        (1_500, (1_500, 1_875, 1_500), None),
+        (1_500, (1_500, 1_876, 1_500), 1_875),
+        (2_900, (2_900, 3_200, 2_900), None),  # four fifths of what is poor contact
+        (2_900, (2_900, 3_201, 2_900), 3_200),
+    ],
+)
 def test_m10_a_pad_is_back_when_its_highest_reading_is_inside_half_of_the_way(
-    ohms: tuple[int, ...], highest: int | None
+    probe_ohm: int, ohms: tuple[int, ...], allowed: int | None
 ):
     view = under(ohms, channel=6)
-    past = view.contact.past._replace(probe_ohm=1_500, doubt_ms=1)
-    expected = None if highest is None else refuse("M10", "IMP.DRIFT", 6, highest, 1_875, "ohm")
+    past = view.contact.past._replace(probe_ohm=probe_ohm, doubt_ms=1)
+    expected = None if allowed is None else refuse("M10", "IMP.DRIFT", 6, max(ohms), allowed, "ohm")
     assert skin.m10_back(view._replace(contact=view.contact._replace(past=past))) == expected
 
 

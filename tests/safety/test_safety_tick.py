@@ -154,6 +154,24 @@ def test_m02_refuses_channels_out_of_order() -> None:
     assert tick.m02(view) == locked("SYS.INTERNAL", 1, 2, "channel")
 
 
+@pytest.mark.rule("M02")
+@pytest.mark.hazard("H08")
+@pytest.mark.parametrize(
+    ("train", "found"),
+    [
+        (TRAIN._replace(ua=80_000), None),  # what G08 would bind by is what a calibration is looking for
+        (TRAIN._replace(ua=80_001), locked("LIM.CURRENT", 80_001, 80_000, "uA")),
+        (TRAIN._replace(width_us=49), locked("LIM.PULSE_WIDTH", 49, 50, "us")),
+        (TRAIN._replace(channel=2), locked("SYS.INTERNAL", 2, 0, "channel", 2)),
+    ],
+)
+def test_m02_lets_a_calibration_drive_its_own_channel_beyond_the_thresholds(train: Train, found: Reason | None) -> None:
+    rig = Rig().calibrating(rx(plan(), plan(channel=2, site="right-quadriceps")))
+    session = rig.station.session
+    view = Watch(rig.station, session, session.limits, Picture((train,)), rig.mono_ms, rig.wall_ms, 50, 0)
+    assert tick.m02(view) == found
+
+
 # M03
 
 
@@ -189,6 +207,14 @@ def test_m03_draws_the_ramp_line_through_zero(
         channel = view.session.channels[0]._replace(train=None)
         view = view._replace(session=view.session._replace(channels=(channel,)))
     assert tick.m03(view) == found
+
+
+@pytest.mark.rule("M03")
+def test_m03_counts_the_time_for_which_a_picture_was_held_back() -> None:
+    view = watch(beat={"held_ms": 30})
+    rising = view._replace(session=view.session._replace(channels=(view.session.channels[0]._replace(train=None),)))
+    assert tick.m03(rising._replace(wanted=pulse(ua=1_700))) is None
+    assert tick.m03(rising._replace(wanted=pulse(ua=1_701))) == above(1_701, 1_700)
 
 
 @pytest.mark.rule("M03")
