@@ -419,7 +419,8 @@ def test_m20_knows_the_rhythm(channel: dict[str, object], found: Reason | None) 
     channels = (view.session.channels[0]._replace(plateau_ms=0, pull_ms=4_000)._replace(**channel),)
     view = view._replace(session=view.session._replace(channels=channels))
     assert tick.m20(view) == found
-    assert tick.m20(view._replace(session=view.session._replace(rx=rx(programme=TENS)))) is None
+    tens = replace(view.session.rx.programme, modality=Modality.TENS)
+    assert tick.m20(view._replace(session=view.session._replace(rx=rx(programme=tens)))) is None
     assert tick.m20(view._replace(station=view.station._replace(device=None))) is None
     if "train" in channel:
         assert tick.m20(view._replace(wanted=Picture(()))) is None
