@@ -38,6 +38,7 @@ from safety.prescription import PrescriptionError
 from safety.rules import people
 from safety.rules.ledger import ADVERSE
 from safety.rules.views import Gate, Watch
+from safety.state import Holder
 from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 from safety.waveform import OFF
@@ -59,6 +60,18 @@ def watch(sensation: Sensation = Sensation.S1, *, first_ms: int = 1, **care_ms: 
 
 
 # The rules
+
+
+@pytest.mark.rule("M05")
+@pytest.mark.hazard("H32")
+@pytest.mark.parametrize(
+    ("left_ms", "late_ms"), [(1, None), (0, None), (-1, 1), (None, 0)], ids=["young", "just", "expired", "none"]
+)
+def test_m05_wants_a_claim_that_has_not_expired(left_ms: int | None, late_ms: int | None) -> None:
+    view = watch()
+    holder = None if left_ms is None else Holder("a", view.now_ms + left_ms)
+    found = None if late_ms is None else Reason("M05", PAUSE, "SES.CLAIM_EXPIRED", 0, late_ms, 0, "ms")
+    assert people.m05(view._replace(station=view.station._replace(holder=holder))) == found
 
 
 @pytest.mark.rule("M06")

@@ -1,4 +1,4 @@
-"""safety/rules/tick.py and people.py: one unit below, at and above each edge, and each condition alone."""
+"""safety/rules/tick.py: one unit below, at and above each edge, and each condition alone."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from rig import (
 )
 
 from safety.impedance import UNSENSED
-from safety.rules import monitor, people, tick
+from safety.rules import monitor, tick
 from safety.rules.views import Watch
-from safety.state import Channel, Hold, Holder, Setting
+from safety.state import Channel, Hold, Setting
 from safety.times import SCIENCEMODE4
 from safety.verdict import Reason, Severity
 
@@ -307,24 +307,6 @@ def test_m04_misses_a_fitted_measurement_after_two_pulses_and_half_a_second(
     blind = view.station.device._replace(caps=replace(CAPS, numeric_impedance=False))
     assert tick.m04(view._replace(station=view.station._replace(device=blind))) is None
     assert tick.m04(view._replace(station=view.station._replace(device=None))) is None
-
-
-# M05
-
-
-@pytest.mark.rule("M05")
-@pytest.mark.hazard("H32")
-@pytest.mark.parametrize(
-    ("holder", "found"),
-    [
-        (Holder("a", RUNNING.mono_ms + 1), None),
-        (Holder("a", RUNNING.mono_ms), None),
-        (Holder("a", RUNNING.mono_ms - 1), Reason("M05", PAUSE, "SES.CLAIM_EXPIRED", 0, 1, 0, "ms")),
-        (None, Reason("M05", PAUSE, "SES.CLAIM_EXPIRED", 0, 0, 0, "ms")),
-    ],
-)
-def test_m05_wants_a_claim_that_has_not_expired(holder: Holder | None, found: Reason | None) -> None:
-    assert people.m05(watch(station={"holder": holder})) == found
 
 
 # M18
