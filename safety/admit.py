@@ -1,7 +1,10 @@
-"""The second door: may this patient's history take this reservation? Called by the ledger inside its transaction."""
+"""The second door: may this patient's history take this reservation, or this correction?
+
+Called by the ledger inside its transaction.
+"""
 
 from safety.effects import PermitRequest
-from safety.history import History
+from safety.history import Correction, History
 from safety.rules import ledger
 from safety.verdict import Asking, Reason, found_by, put_to
 
@@ -20,3 +23,8 @@ def weighed(history: History, request: PermitRequest, now_wall_ms: int) -> tuple
         return (whole,)
     pasts = [ledger.past(history, request, channel, now_wall_ms) for channel in request.channels]
     return (whole, *(asking for past in pasts for asking in put_to(ledger.LEDGER, past)))
+
+
+def admit_correction(history: History, correction: Correction, now_wall_ms: int) -> tuple[Reason, ...]:
+    """Judge an entry that corrects what was counted (L13); an empty verdict admits it."""
+    return ledger.l13(history, correction, now_wall_ms)

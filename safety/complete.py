@@ -26,7 +26,7 @@ ELSEWHERE: Final = {
     "L07": "ledger.counted: it counts, and refuses nothing",
     "L08": "facts.settle: it counts, and refuses nothing",
     "L09": "admit: asked before any rule about one channel",
-    "L13": "ledger.admit_correction: asked before a correction",
+    "L13": "admit.admit_correction: asked before a correction",
 }
 """Rules that stand in no list, and where they are asked."""
 

@@ -15,11 +15,12 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from safety.admit import admit_correction
 from safety.effects import PermitRequest, Settlement
 from safety.history import Correction, History
 from safety.messages import Latch
 from safety.prescription import Dose
-from safety.rules.ledger import ADVERSE, admit_correction
+from safety.rules.ledger import ADVERSE
 from safety.verdict import Reason, Severity
 
 from .past import barcodes_of, history_for, history_of

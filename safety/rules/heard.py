@@ -1,16 +1,16 @@
 """M rules of the readback: every channel of every word of the device, the current and the skin under the pads."""
 
-from safety.impedance import BACK_PERCENT, OPEN_OHM, REFERENCE_MM2, median, scaled_ohm
+from safety.impedance import BACK_PERCENT, OPEN_OHM, median, scaled_ohm
 from safety.limits import Sensation
 from safety.rules.views import Look, is_held
 from safety.units import ceil_div
 from safety.verdict import Reason, Severity
-from safety.waveform import Train, density_exceeds, direct_ua, pulse_i2t, root_up
+from safety.waveform import density_exceeds, direct_ua, pulse_i2t, root_up
 
 HOLD, PAUSE, STOP, LOCK = Severity.HOLD, Severity.PAUSE, Severity.STOP, Severity.LOCK
 PPM = 1_000_000
-NOTHING = Train(0, 0, 0, 0, 0)
-"""What a device echoes for a channel that is off."""
+NOTHING = (0, 0, 0, 0)
+"""What a device echoes for a channel that is off: no current, no width, no gap, no period."""
 STEP_MS = 100
 """Within so long a jump is a step, however many readings it takes (M11; safety reference 2.3)."""
 BALANCE_PPM, DIRECT_UA = 20_000, 100
@@ -34,10 +34,10 @@ def m27(k: Look) -> Reason | None:
     """The device does what it was told: the picture that it echoes is the picture that was sent."""
     if not k.settled:
         return None
-    told, echo = k.train or NOTHING, k.sample
-    if (echo.ua, echo.width_us, echo.gap_us, echo.period_us) == told[1:]:
+    told, echo = k.train[1:] if k.train else NOTHING, k.sample
+    if (echo.ua, echo.width_us, echo.gap_us, echo.period_us) == told:
         return None
-    return Reason("M27", LOCK, "DEV.READBACK_MISMATCH", echo.channel, echo.ua, told.ua, "uA")
+    return Reason("M27", LOCK, "DEV.READBACK_MISMATCH", echo.channel, echo.ua, told[0], "uA")
 
 
 def m07(k: Look) -> Reason | None:
@@ -45,9 +45,7 @@ def m07(k: Look) -> Reason | None:
     sample = k.sample
     if not sample.fresh or k.train is None:
         return None
-    limit = OPEN_OHM * REFERENCE_MM2 // k.setting.plan.area_mm2
-    baseline = k.before.baseline_ohm
-    limit = max(limit, 3 * baseline) if baseline else limit
+    limit = max(scaled_ohm(OPEN_OHM, k.setting.plan.area_mm2), 3 * k.before.baseline_ohm)
     if (
         sample.open
         or (k.caps.numeric_impedance and sample.ohm > limit)
@@ -77,7 +75,7 @@ def are_over(k: Look, limit: int) -> bool:
 
 def lingers(k: Look, rule: str, inner: int) -> bool:
     """Tell whether a hold of this rule stays, because the last reading is not back inside its inner threshold."""
-    return bool(k.holds) and k.after.recent[-1:] > (inner,) and is_held(k.holds, rule, k.sample.channel)
+    return k.after.recent[-1:] > (inner,) and is_held(k.holds, rule, k.sample.channel)
 
 
 def m09(k: Look) -> Reason | None:
@@ -109,12 +107,11 @@ def m10(k: Look) -> Reason | None:
 def m11(k: Look) -> Reason | None:
     """Step: impedance jumps between neighbouring plateau readings, or within 100 ms. At once."""
     ohms, times = k.after.recent, k.after.recent_ms
-    if k.after is k.before or len(ohms) < 2 or ohms is k.before.recent:
+    if not ohms or ohms is k.before.recent:
         return None
-    ohm, at_ms = ohms[-1], times[-1]
-    for index in range(len(ohms) - 2, -1, -1):
-        last = ohms[index]
-        if index < len(ohms) - 2 and at_ms - times[index] > STEP_MS:
+    (ohm, at_ms), *earlier = reversed(tuple(zip(ohms, times, strict=True)))
+    for place, (last, last_ms) in enumerate(earlier):
+        if place and at_ms - last_ms > STEP_MS:
             return None
         if abs(ohm - last) * PPM > last * k.limits.jump_ppm:
             allowed = last * k.limits.jump_ppm // PPM
@@ -167,8 +164,7 @@ def m16(k: Look) -> Reason | None:
     mean_ppm = k.after.balance[3]
     if mean_ppm > BALANCE_PPM:
         return Reason("M16", LOCK, "DEV.IMBALANCE", sample.channel, mean_ppm, BALANCE_PPM, "ppm")
-    direct = direct_ua(k.train, mean_ppm) if k.train and mean_ppm else 0
-    if direct > DIRECT_UA:
+    if k.train is not None and (direct := direct_ua(k.train, mean_ppm)) > DIRECT_UA:
         return Reason("M16", LOCK, "DEV.IMBALANCE", sample.channel, direct, DIRECT_UA, "uA")
     return None
 
@@ -204,7 +200,7 @@ def m22(k: Look) -> Reason | None:
     if mdeg is None:
         return Reason("M22", STOP, "IMP.WARM", channel) if k.sample.fresh else None
     hold_mdeg = limits.skin_hold_mdeg
-    if k.holds and is_held(k.holds, "M22", channel):
+    if is_held(k.holds, "M22", channel):
         hold_mdeg = (hold_mdeg + COOL_MDEG) // 2
     for severity, allowed in ((STOP, HOT_MDEG), (PAUSE, limits.skin_pause_mdeg), (HOLD, hold_mdeg)):
         if mdeg >= allowed:

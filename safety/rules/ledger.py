@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from safety.effects import ChannelRequest, PermitRequest
-from safety.history import Correction, History, PadUse, Record
+from safety.history import Correction, History, Record
 from safety.impedance import median
 from safety.limits import Limits, Modality
 from safety.prescription import Dose
@@ -81,8 +81,8 @@ def past(history: History, request: PermitRequest, channel: ChannelRequest, now_
         sessions[record.session] = (*sessions.get(record.session, ()), record)
     treatments: list[tuple[Record, ...]] = []
     for session in sessions.values():
-        last = treatments[-1] if treatments else ()
-        if continues(last, session[0].rx, session[0].opened_wall_ms, map(counted, session)):
+        last, first = treatments[-1] if treatments else (), session[0]
+        if continues(last, first.rx, first.opened_wall_ms, map(counted, session)):
             treatments[-1] = (*last, *session)
         else:
             treatments.append(session)
@@ -260,8 +260,8 @@ def l11(p: Past) -> Reason | None:
     """Each pad is known, in date, and was not used too often."""
     known = {pad.barcode: pad for pad in p.history.pads}
     for barcode in p.channel.pads:
-        pad = known.get(barcode, PadUse(barcode, 0, None))
-        if pad.expires_wall_ms is None:
+        pad = known.get(barcode)
+        if pad is None or pad.expires_wall_ms is None:
             return Reason("L11", REFUSE, "PAD.UNKNOWN", p.channel.channel)
         if p.now_ms > pad.expires_wall_ms:
             return Reason("L11", REFUSE, "PAD.EXPIRED", p.channel.channel, p.now_ms, pad.expires_wall_ms, "ms")
@@ -297,8 +297,8 @@ def l09(history: History, request: PermitRequest) -> Reason | None:
     return None if history.whole else Reason("L09", REFUSE, "DOSE.NOT_WHOLE")
 
 
-def admit_correction(history: History, correction: Correction, now_ms: int) -> tuple[Reason, ...]:
-    """L13: judge an entry that corrects what was counted; an empty verdict admits it.
+def l13(history: History, correction: Correction, now_ms: int) -> tuple[Reason, ...]:
+    """An entry that corrects what was counted; everything that speaks against it.
 
     Somebody signs it and says why; what would lower a total of the last seven days, two people sign; no total falls
     below nothing, and nothing is corrected that has not happened yet.

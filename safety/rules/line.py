@@ -46,12 +46,14 @@ def m27_still(word: Word) -> Reason | None:
 
 def m28(word: Word) -> Reason | None:
     """Supply voltage inside its band; far outside it the device cannot be trusted at all."""
-    low, high = word.caps.supply_min_mv, word.caps.supply_max_mv
-    if low is None or high is None or low <= word.after.supply_mv <= high:
+    low, high, mv = word.caps.supply_min_mv, word.caps.supply_max_mv, word.after.supply_mv
+    if low is None or high is None:
         return None
-    severity = STOP if word.after.supply_mv * 10 < low * 9 or word.after.supply_mv * 10 > high * 11 else PAUSE
-    allowed = low if word.after.supply_mv < low else high
-    return Reason("M28", severity, "DEV.SUPPLY", 0, word.after.supply_mv, allowed, "mV")
+    if mv < low:
+        return Reason("M28", STOP if mv * 10 < low * 9 else PAUSE, "DEV.SUPPLY", 0, mv, low, "mV")
+    if mv > high:
+        return Reason("M28", STOP if mv * 10 > high * 11 else PAUSE, "DEV.SUPPLY", 0, mv, high, "mV")
+    return None
 
 
 def m30(word: Word) -> Reason | None:

@@ -11,7 +11,7 @@ from safety.rules.skin import g29_overdue
 from safety.rules.tick import m02, m03, m04, m15, m18, m19, m20, m21, m25, m31, m32, m34, m35
 
 TICK = (m25, m04, m03, m02, m34, m32, m18, m20, m35, m21, m19, m15, m31, g29_overdue, m05, m06, m37, m36)
-TICK_CALIBRATING = tuple(judge for judge in TICK if judge not in (m20, m35, m36))
+TICK_CALIBRATING = tuple(judge for judge in TICK if judge not in {m20, m35, m36})
 """A calibration has no rhythm of its own: its bursts are bounded by the button (rules/trial.py)."""
 TICK_ARMED = (m25, m04, m34, m32, m21, m05)
 TICK_PAUSED = (m04, m34, m21)

@@ -122,7 +122,10 @@ def g29_overdue(w: Watch) -> Reason | None:
 
 
 def g29_found(skin: Skin, pulse: Probed) -> Reason | None:
-    """Judge a test pulse between trains as M07 to M10 judge a train's; its baseline is the check's median."""
+    """Judge a test pulse between trains as M07 to M10 judge a train's.
+
+    Its baseline is the median of the last sound check, without which nothing flows (G20).
+    """
     channel, area_mm2, ohm = skin.setting.plan.channel, skin.setting.plan.area_mm2, pulse.ohm
     open_ohm, poor_ohm = scaled_ohm(OPEN_OHM, area_mm2), scaled_ohm(skin.limits.poor_ohm, area_mm2)
     if pulse.open or ohm > open_ohm:
@@ -132,7 +135,7 @@ def g29_found(skin: Skin, pulse: Probed) -> Reason | None:
     if ohm > poor_ohm:
         return Reason("M09", Severity.PAUSE, "IMP.HIGH", channel, ohm, poor_ohm, "ohm")
     most_ohm = skin.setting.check_ohm * skin.limits.ratio_ppm // PPM
-    if skin.setting.check_ohm and ohm > most_ohm:
+    if ohm > most_ohm:
         return Reason("M10", Severity.PAUSE, "IMP.DRIFT", channel, ohm, most_ohm, "ohm")
     return None
 

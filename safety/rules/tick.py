@@ -85,7 +85,7 @@ def m02(w: Watch) -> Reason | None:
 
     If not, our own code is wrong. Channels ascend, each once: what is judged is then what a device does.
     """
-    if w.wanted is w.station.beat.picture or w.wanted == w.station.beat.picture or w.station.device is None:
+    if w.wanted == w.station.beat.picture or w.station.device is None:
         return None
     # Ages are judged as of arming: a calibration that grows old in a session is the next gate's business.
     last, armed_wall_ms, trial = 0, w.wall_ms - (w.now_ms - w.session.course.armed_ms), w.session.trial
@@ -142,7 +142,7 @@ def m19(w: Watch) -> Reason | None:
         if channel.mu_ppm < w.limits.mu_pause_ppm:
             return Reason("M19", PAUSE, "FAT.REST", setting.plan.channel, channel.mu_ppm, w.limits.mu_pause_ppm, "ppm")
         hold_ppm = w.limits.mu_hold_ppm
-        if w.station.holds and is_held(w.station.holds, "M19", setting.plan.channel):
+        if is_held(w.station.holds, "M19", setting.plan.channel):
             hold_ppm = (hold_ppm + RESTED_PPM) // 2
         if channel.mu_ppm < hold_ppm:
             return Reason("M19", HOLD, "FAT.REST", setting.plan.channel, channel.mu_ppm, hold_ppm, "ppm")
@@ -164,10 +164,9 @@ def m20(w: Watch) -> Reason | None:
         number = setting.plan.channel
         if channel.pull_ms > programme.active_ms + SLACK_MS:
             return Reason("M20", STOP, "FAT.ON_TIME", number, channel.pull_ms, programme.active_ms + SLACK_MS, "ms")
-        if channel.plateau_ms > programme.on_ms + SLACK_MS:
-            allowed = programme.on_ms + SLACK_MS + near_ms(ramps_ms, setting.setpoint_ua, step_ua)
-            if channel.plateau_ms > allowed:
-                return Reason("M20", STOP, "FAT.ON_TIME", number, channel.plateau_ms, allowed, "ms")
+        allowed = programme.on_ms + SLACK_MS + near_ms(ramps_ms, setting.setpoint_ua, step_ua)
+        if channel.plateau_ms > allowed:
+            return Reason("M20", STOP, "FAT.ON_TIME", number, channel.plateau_ms, allowed, "ms")
         begins = channel.train is None and number in starting and channel.pull_ms > programme.ramp_up_ms
         if begins and channel.rest_ms < programme.off_ms - SLACK_MS:
             return Reason("M20", STOP, "FAT.DUTY", number, channel.rest_ms, programme.off_ms - SLACK_MS, "ms")

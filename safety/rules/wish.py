@@ -65,8 +65,7 @@ def g02(g: Gate) -> Reason | None:
         return Reason("G02", REFUSE, "CMD.PRECONDITION")
     if seen.boot_id not in (None, station.boot_id) or seen.session_id not in (None, session_id):
         return Reason("G02", REFUSE, "CMD.PRECONDITION")
-    if seen.state_version not in (None, station.tally.version):
-        return Reason(
-            "G02", REFUSE, "CMD.PRECONDITION", 0, seen.state_version or 0, station.tally.version, "state version"
-        )
+    version = station.tally.version
+    if seen.state_version is not None and seen.state_version != version:
+        return Reason("G02", REFUSE, "CMD.PRECONDITION", 0, seen.state_version, version, "state version")
     return None

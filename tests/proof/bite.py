@@ -1,8 +1,8 @@
 """Does each rule bite? Its function is replaced by "allow", the tables left intact, and a named test must then fail.
 
-The named test must reach the rule through the doors that the service uses, `step` or `admit`: a test that calls the
-rule itself would notice nothing if nobody else did. bite.toml names the test of each rule; for the structural rules,
-which have no function that judges, it says which function is sabotaged and how.
+The named test must reach the rule through a door that the service uses, `step` and `admit` most of all: a test that
+calls the rule itself would notice nothing if nobody else did. bite.toml names the test of each rule; for the structural
+rules, which have no function that judges, it says which function is sabotaged and how.
 
     python -m tests.proof.bite          print bite.toml's table of tests anew, keeping each entry that still bites
 """
@@ -30,6 +30,14 @@ from tests.proof.result import Result, table
 TABLE: Final = Path(__file__).with_name("bite.toml")
 TESTS: Final = "tests/safety"
 LIMIT_S: Final = 5
+DOORS: Final = {
+    "step": "safety.machine:step",
+    "admit": "safety.admit:admit",
+    "admit_correction": "safety.admit:admit_correction",
+    "site_limits": "safety.limits:site_limits",
+    "gaps": "safety.complete:gaps",
+}
+"""What the service calls: for each event, reservation and correction, and once, before it serves."""
 
 
 class Fault(NamedTuple):
@@ -106,10 +114,9 @@ def watch(function: FunctionType, note: Note) -> None:
 
 def goes_through(item: pytest.Item, one: Fault) -> bool:
     """Run a test without a fault: it passes, enters by the door, and calls none of the functions by itself."""
-    machine, admit = importlib.import_module("safety.machine"), importlib.import_module("safety.admit")
     entered: list[str] = []
     callers: list[str] = []
-    watch({"step": machine.step, "admit": admit.admit}[one.door], entered.append)
+    watch(named(DOORS[one.door]), entered.append)
     for function in one.functions:
         watch(function, callers.append)
     return passes(item) and bool(entered) and not any("/tests/" in caller for caller in callers)
@@ -170,8 +177,6 @@ def tried(
     wrong = [f"{rule}: no such rule is built" for rule in sorted({*entries["tests"], *sabotage} - {*built})]
     for rule in built:
         one, test = fault(rule, sabotage), entries["tests"].get(rule, "")
-        if rule in entries["elsewhere"]:
-            continue
         if one is None:
             wrong.append(f"{rule}: nothing is named after it, and no sabotage is known")
         elif test not in by_id:
@@ -195,18 +200,13 @@ def stage(*, quick: bool) -> Result:
         collected(files, work)
     if not found:
         return Result("bite", {}, [], ["the tests of bite.toml could not be collected"])
-    built, known = rules(), entries["tests"].keys() | entries["elsewhere"].keys()
-    unnamed = [rule for rule in built if rule not in known]
-    wrong = [each for each in found[:-1] if not (quick and each.partition(":")[0] in unnamed)]
-    rows = [
-        (rule, f"`{entries['tests'][rule]}`" if rule in entries["tests"] else entries["elsewhere"].get(rule, ""))
-        for rule in built
-    ]
+    built, tests = rules(), entries["tests"]
+    wrong = [each for each in found[:-1] if not (quick and each.partition(":")[0] not in tests)]
+    rows = [(rule, f"`{tests[rule]}`" if rule in tests else "") for rule in built]
     failed = {each.partition(":")[0] for each in found}
     figures = {
         "rules": len(built),
-        "with a test that bites": sum(rule in entries["tests"] and rule not in failed for rule in built),
-        "held elsewhere": sum(rule in entries["elsewhere"] for rule in built),
+        "with a test that bites": sum(rule in tests and rule not in failed for rule in built),
         "without a test that bites": len(failed & {*built}),
     }
     return Result("bite", figures, table(["rule", "test that fails when the rule is silent"], rows), wrong)
@@ -220,7 +220,7 @@ def main() -> None:
         by_id = {each.nodeid: each for each in items}
         for rule in rules():
             one, test = fault(rule, entries["sabotage"]), entries["tests"].get(rule, "")
-            if one is None or rule in entries["elsewhere"]:
+            if one is None:
                 continue
             if test not in by_id or bites(by_id[test], one):
                 test = find(rule, one, exact(items))

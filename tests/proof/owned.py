@@ -23,11 +23,9 @@ OTHERS: Final[dict[str, tuple[str, ...]]] = {
     "safety/calibrate.py": ("trial",),
     "safety/permits.py": ("reserve", "wishes_up", "wishes_running"),
     "safety/rules/gate.py": ("continue",),
-    "safety/rules/line.py": ("facts_line", "heard"),
-    "safety/rules/people.py": ("wishes", "tick"),
+    "safety/rules/people.py": ("wishes",),
     "safety/rules/pulse.py": ("gate_pulse",),
-    "safety/rules/skin.py": ("gate_skin",),
-    "safety/rules/wish.py": ("gate",),
+    "safety/rules/skin.py": ("reprobe",),
 }
 
 

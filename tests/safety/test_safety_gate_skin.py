@@ -9,6 +9,7 @@ import pytest
 from rig import (
     CAPS,
     HARD,
+    OFF,
     SHIPPED_NMES,
     ArmSession,
     Check,
@@ -18,6 +19,7 @@ from rig import (
     Modality,
     Phase,
     Prepare,
+    Programme,
     Rig,
     Sensation,
     plan,
@@ -26,9 +28,10 @@ from rig import (
 
 from safety.impedance import UNSENSED
 from safety.limits import site_limits
+from safety.messages import Probed
 from safety.rules import skin
-from safety.rules.views import Gate, Skin
-from safety.state import Reading, Setting
+from safety.rules.views import Gate, Skin, Watch
+from safety.state import Reading, Session, Setting, Trial
 from safety.verdict import Reason, Severity
 
 NMES = site_limits(Modality.NMES, SHIPPED_NMES)
@@ -221,6 +224,72 @@ def test_without_a_measurement_of_the_skin_a_patient_who_feels_is_armed_and_watc
     assert [reason.code for reason in refused.reasons if reason.rule == "G29"] == ["IMP.UNMEASURED"]
 
 
+@pytest.mark.rule("G29")
+@pytest.mark.hazard("H05")
+@pytest.mark.parametrize(
+    ("off_ms", "on_ms", "therapy_ms", "is_refused"),
+    [
+        (0, 50_000, 59_999, True),
+        (1, 50_000, 59_999, False),
+        (1, 57_999, 600_000, False),
+        (1, 58_000, 600_000, True),
+    ],
+)
+def test_g29_a_device_that_measures_in_rests_needs_a_rest_at_least_once_a_minute(
+    off_ms: int, on_ms: int, therapy_ms: int, *, is_refused: bool
+):
+    shape = Programme(
+        modality=Modality.TENS, ramp_up_ms=1_000, on_ms=on_ms, ramp_down_ms=1_000, off_ms=off_ms, therapy_ms=therapy_ms
+    )
+    view = under(setpoint_ua=14_999, numeric_impedance=False, electrode_flag_from_ua=15_000, reprobe=True)
+    view = view._replace(rx=rx(programme=shape, sensation=Sensation.S1))
+    assert skin.g29(view) == (refuse("G29", "IMP.BLIND", 1, 14_999, 15_000, "uA") if is_refused else None)
+
+
+BLIND = replace(CAPS, numeric_impedance=False, electrode_flag_from_ua=15_000, reprobe=True)
+
+
+def two(one_ua: int, other_ua: int, sensation: Sensation = Sensation.S1) -> Session:
+    """A session with channels 1 and 4 at these set-points."""
+    pair = plan(ua=one_ua), plan(channel=4, site="right-calf", ua=other_ua)
+    session = Rig().prepared(rx(*pair, sensation=sensation)).station.session
+    assert session is not None
+    return session
+
+
+@pytest.mark.rule("G29")
+@pytest.mark.hazard("H05")
+def test_g29_names_the_channels_that_may_flow_and_do_not_show_their_electrode():
+    faint = two(14_999, 14_999)
+    assert skin.unseen_channels(faint, BLIND) == (1, 4)
+    assert skin.unseen_channels(two(15_000, 14_999), BLIND) == (4,)
+    assert skin.unseen_channels(faint, CAPS) == ()
+    assert skin.unseen_channels(two(14_999, 14_999, Sensation.S0), BLIND) == ()
+    trial = Trial(4, faint.rx.programme, 0, 0, 0, is_loud=False, felt_ua=0, marks=())
+    assert skin.unseen_channels(faint._replace(trial=trial), BLIND) == (4,)
+
+
+@pytest.mark.rule("G29")
+@pytest.mark.hazard("H05")
+@pytest.mark.parametrize(
+    ("ages_ms", "late"),
+    [((60_000, 60_000), None), ((60_001, 60_000), None), ((0, 60_001), (4, 60_001)), ((0, 70_000), (4, 70_000))],
+)
+def test_g29_an_electrode_that_is_not_shown_is_measured_each_minute(
+    ages_ms: tuple[int, int], late: tuple[int, int] | None
+):
+    session = two(15_000, 14_999)  # channel 1 is seen by its pulses, however old its reading
+    now_ms = 500_000
+    readings = tuple(r._replace(seen_ms=now_ms - age) for r, age in zip(session.readings, ages_ms, strict=True))
+    rig = Rig(device=IdealDevice(caps=BLIND))
+    rig.up()
+    session = session._replace(readings=readings)
+    watch = Watch(rig.station, session, NMES, OFF, now_ms, 0, 50, 0)
+    expected = late and Reason("G29", Severity.PAUSE, "IMP.BLIND", *late, 60_000, "ms")
+    assert skin.g29_overdue(watch) == expected
+    assert skin.g29_overdue(watch._replace(station=rig.station._replace(device=None))) is None
+
+
 @pytest.mark.hazard("H23")
 @pytest.mark.parametrize("rule", [skin.g20, skin.g21, skin.g29])
 def test_a_skin_rule_names_the_channel(rule: Callable[[Skin], Reason | None]):
@@ -249,6 +318,71 @@ def test_g20_a_check_reads_at_most_twice_the_one_before(before_ohm: int, ohms: t
     view = view._replace(setting=view.setting._replace(check_ohm=before_ohm))
     expected = refuse("G20", "IMP.RISEN", 1, sorted(ohms)[1], 2 * before_ohm, "ohm") if is_risen else None
     assert skin.g20(view) == expected
+
+
+@pytest.mark.rule("M10")
+@pytest.mark.hazard("H04")
+@pytest.mark.parametrize(("checked_ms", "is_known"), [(None, False), (499_999, False), (500_000, True)])
+def test_m10_a_pad_in_doubt_is_found_back_by_a_check_made_since_then(checked_ms: int | None, *, is_known: bool):
+    view = under()
+    reading = None if checked_ms is None else Reading(1, (1_500,) * 3, checked_ms)
+    past = view.contact.past._replace(probe_ohm=1_500, doubt_ms=500_000)
+    found = skin.m10_back(view._replace(reading=reading, contact=view.contact._replace(past=past)))
+    assert found == (None if is_known else refuse("M10", "IMP.STALE", 1, 0, 3, "readings"))
+
+
+@pytest.mark.rule("M10")
+@pytest.mark.hazard("H04")
+@pytest.mark.parametrize(
+    ("probe_ohm", "ohms", "allowed"),
+    [
+        (1_500, (1_500, 1_875, 1_500), None),
+        (1_500, (1_500, 1_876, 1_500), 1_875),
+        (2_900, (2_900, 3_200, 2_900), None),  # four fifths of what is poor contact
+        (2_900, (2_900, 3_201, 2_900), 3_200),
+    ],
+)
+def test_m10_a_pad_is_back_when_its_highest_reading_is_inside_half_of_the_way(
+    probe_ohm: int, ohms: tuple[int, ...], allowed: int | None
+):
+    view = under(ohms, channel=6)
+    past = view.contact.past._replace(probe_ohm=probe_ohm, doubt_ms=1)
+    expected = None if allowed is None else refuse("M10", "IMP.DRIFT", 6, max(ohms), allowed, "ohm")
+    assert skin.m10_back(view._replace(contact=view.contact._replace(past=past))) == expected
+
+
+@pytest.mark.rule("G29")
+@pytest.mark.hazard("H04")
+@pytest.mark.hazard("H06")
+@pytest.mark.hazard("H17")
+@pytest.mark.parametrize(
+    ("ohm", "area_mm2", "expected"),
+    [
+        (1_950, 2_500, None),
+        (1_951, 2_500, ("M10", Severity.PAUSE, "IMP.DRIFT", 1_950)),
+        (4_000, 2_500, ("M10", Severity.PAUSE, "IMP.DRIFT", 1_950)),
+        (4_001, 2_500, ("M09", Severity.PAUSE, "IMP.HIGH", 4_000)),
+        (8_000, 2_500, ("M09", Severity.PAUSE, "IMP.HIGH", 4_000)),
+        (8_001, 2_500, ("M07", Severity.STOP, "IMP.OPEN", 8_000)),
+        (8_001, 1_250, ("M09", Severity.PAUSE, "IMP.HIGH", 8_000)),
+        (16_001, 1_250, ("M07", Severity.STOP, "IMP.OPEN", 16_000)),
+        (100, 2_500, None),
+        (99, 2_500, ("M08", Severity.LOCK, "IMP.SHORT", 100)),
+    ],
+)
+def test_g29_a_test_pulse_between_trains_is_judged_with_the_whole_reason(
+    ohm: int, area_mm2: int, expected: tuple[str, Severity, str, int] | None
+):
+    view = under(channel=6, area_mm2=area_mm2)
+    view = view._replace(setting=view.setting._replace(check_ohm=1_300))
+
+    def found(*, is_open: bool = False, is_short: bool = False) -> Reason | None:
+        return skin.g29_found(view, Probed(1, 6, ohm, is_open, is_short))
+
+    assert found() == (Reason(*expected[:3], 6, ohm, expected[3], "ohm") if expected else None)
+    assert found(is_open=True) == Reason("M07", Severity.STOP, "IMP.OPEN", 6, ohm, 8_000 * 2_500 // area_mm2, "ohm")
+    if ohm <= 8_000:
+        assert found(is_short=True) == Reason("M08", Severity.LOCK, "IMP.SHORT", 6, ohm, 100, "ohm")
 
 
 @pytest.mark.rule("G20")

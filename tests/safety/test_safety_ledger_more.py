@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig import HARD, SHIPPED_NMES, SHIPPED_TENS, WALL_MS, ArmSession, Limits, Modality, Rig, record
 
-from safety.admit import admit
+from safety.admit import admit, admit_correction
 from safety.effects import ChannelRequest, Permit, PermitRequest
 from safety.history import AdverseLock, Correction, History, PadUse, Record
 from safety.limits import site_limits
 from safety.messages import SkinCheck
 from safety.prescription import Dose
 from safety.rules import ledger
-from safety.rules.ledger import admit_correction
 from safety.verdict import Reason, Severity
 
 NMES, TENS = site_limits(Modality.NMES, SHIPPED_NMES), site_limits(Modality.TENS, SHIPPED_TENS)

@@ -14,10 +14,14 @@ from rig import (
     Pause,
     Phase,
     Picture,
+    Present,
+    Rate,
+    Rated,
     Release,
     Renew,
     Resume,
     Rig,
+    SkinCheck,
     Start,
     Stop,
     Train,
@@ -236,6 +240,21 @@ def test_a_tick_that_comes_early_feeds_if_the_next_would_be_late(phase: Phase, m
     while rig.station.beat.sent_ms != rig.mono_ms:
         rig.tick()
     assert any(isinstance(effect, Feed) for effect in ticked(rig, ms)) is fed
+
+
+@pytest.mark.rule("X9")
+@pytest.mark.hazard("H11")
+@pytest.mark.hazard("H40")
+def test_nothing_that_is_said_keeps_a_device_alive() -> None:
+    rig = standing(Phase.RUNNING)
+    mark = len(rig.log)
+    for _ in range(10):
+        rig.mono_ms, rig.wall_ms = rig.mono_ms + 100, rig.wall_ms + 100
+        for wish in (Claim(), Renew(), Present(), Rate(Rated.EFFORT, 4), SkinCheck(ok=True), Adjust(1, -100)):
+            rig.must(wish)
+        rig.hear()
+    assert [effect for effect in rig.log[mark:] if isinstance(effect, ENERGISING)] == []
+    assert rig.phase is Phase.RUNNING
 
 
 @pytest.mark.rule("M25")

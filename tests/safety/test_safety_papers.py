@@ -165,6 +165,7 @@ def test_the_places_of_all_channels_count() -> None:
     bare = plan(channel=3, site="left-calf", montage=None)
     view = answering(at(), ischaemic_leg="yes")
     assert papers.g05(prescribing(view, plan())) is None
+    assert papers.g05(prescribing(view, plan(), bare)) is None, "where nobody said where they sit, G06 speaks"
     assert papers.g05(prescribing(view, plan(), foot, bare)) == refuse(
         "G05", "ATT.CONTRAINDICATED", unit="ischaemic_leg"
     )

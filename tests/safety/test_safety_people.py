@@ -33,10 +33,12 @@ from rig import (
 
 from safety import care
 from safety.effects import PermitRequest, Silence, WishRecord
-from safety.messages import Adverse, Command, Report, Verb
+from safety.messages import Adverse, Command, Now, Report, Verb
 from safety.prescription import PrescriptionError
 from safety.rules import people
+from safety.rules.ledger import ADVERSE
 from safety.rules.views import Gate, Watch
+from safety.state import Holder
 from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
 from safety.waveform import OFF
@@ -60,6 +62,18 @@ def watch(sensation: Sensation = Sensation.S1, *, first_ms: int = 1, **care_ms: 
 # The rules
 
 
+@pytest.mark.rule("M05")
+@pytest.mark.hazard("H32")
+@pytest.mark.parametrize(
+    ("left_ms", "late_ms"), [(1, None), (0, None), (-1, 1), (None, 0)], ids=["young", "just", "expired", "none"]
+)
+def test_m05_wants_a_claim_that_has_not_expired(left_ms: int | None, late_ms: int | None) -> None:
+    view = watch()
+    holder = None if left_ms is None else Holder("a", view.now_ms + left_ms)
+    found = None if late_ms is None else Reason("M05", PAUSE, "SES.CLAIM_EXPIRED", 0, late_ms, 0, "ms")
+    assert people.m05(view._replace(station=view.station._replace(holder=holder))) == found
+
+
 @pytest.mark.rule("M06")
 @pytest.mark.hazard("H05")
 @pytest.mark.hazard("H38")
@@ -68,6 +82,16 @@ def watch(sensation: Sensation = Sensation.S1, *, first_ms: int = 1, **care_ms: 
 def test_m06_wants_somebody_there_every_five_minutes(sensation: Sensation, ago_ms: int, trips: bool) -> None:
     found = Reason("M06", PAUSE, "SES.PRESENCE", 0, 300_001, 300_000, "ms") if trips else None
     assert people.m06(watch(sensation, present_ms=ago_ms)) == found
+
+
+@pytest.mark.rule("M06")
+@pytest.mark.rule("M36")
+@pytest.mark.rule("M37")
+def test_all_times_run_from_the_last_time_or_from_the_start_and_not_before_it() -> None:
+    view, never = watch(), watch(first_ms=0)
+    assert people.since_ms(view, view.now_ms - 5) == 5
+    assert people.since_ms(view, 0) == 1_200_000
+    assert people.since_ms(never, never.now_ms - 5) == 0
 
 
 @pytest.mark.rule("M06")
@@ -128,6 +152,30 @@ def test_m37_wants_skin_looked_at_the_more_often_the_less_it_feels(
 ) -> None:
     found = Reason("M37", PAUSE, "SES.SKIN_CHECK", 0, ago_ms, ago_ms - 1, "ms") if trips else None
     assert people.m37(watch(sensation, skin_ms=ago_ms)) == found
+
+
+@pytest.mark.rule("M06")
+@pytest.mark.rule("M36")
+@pytest.mark.rule("M37")
+@pytest.mark.hazard("H05")
+@pytest.mark.parametrize(
+    ("late", "found"),
+    [
+        ({}, None),
+        ({"present_ms": 300_001}, ("M06", "SES.PRESENCE", 300_000)),
+        ({"effort_ms": 600_000}, None),  # which only holds
+        ({"effort_ms": 600_001}, ("M36", "FAT.RATING", 600_000)),
+        ({"skin_ms": 600_001}, ("M37", "SES.SKIN_CHECK", 600_000)),
+        ({"present_ms": 300_001, "skin_ms": 600_001}, ("M06", "SES.PRESENCE", 300_000)),
+    ],
+)
+def test_nothing_is_resumed_while_something_is_due_that_would_pause_it(
+    late: dict[str, int], found: tuple[str, str, int] | None
+) -> None:
+    view = watch(**{"present_ms": 0, "effort_ms": 0, "skin_ms": 0} | late)
+    gate = Gate(view.station, Rig().command(Resume()), view.session, Now(view.now_ms, view.wall_ms), 0, 0)
+    expected = found and Reason(found[0], Severity.REFUSE, found[1], 0, found[2] + 1, found[2], "ms")
+    assert people.m06_resume(gate) == expected
 
 
 # Through `step`
@@ -287,6 +335,7 @@ def test_harm_that_is_reported_stops_at_once_and_locks_every_site(wish: object, 
     (stopped,) = rig.events("session.stopped")
     assert stopped.reasons == tuple(Reason("M24", LOCK, "SES.ADVERSE", number) for number in (1, 3))
     assert stopped.priority == "high"
+    assert {latch.rule for latch in rig.station.latches} == {ADVERSE}, "by which the ledger knows them (L10)"
     assert rig.notes("wish")[-1].detail == detail
     assert rig.answer(command.id).status == "succeeded"
 

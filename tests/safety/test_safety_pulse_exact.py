@@ -42,3 +42,15 @@ def test_an_energy_just_past_a_whole_microjoule_is_rounded_up():
 def test_a_phase_may_carry_28_nanocoulomb_more_for_each_microsecond(ua: int, refused: bool):
     found = pulse.g11(lane(Train(1, ua, 100, 0, 20_000), phase_charge_nc=50_000, phase_base_nc=10_000))
     assert (found is not None and (found.asked, found.allowed) == (12_801, 12_800)) is refused
+
+
+@pytest.mark.rule("G08")
+@pytest.mark.hazard("H08")
+def test_a_share_of_what_is_tolerated_is_rounded_down():
+    # 85 % of 70,007 uA are 59,505.95 uA.
+    base = plan()
+    assert base.calibration is not None
+    one = replace(base, max_ua=90_000, calibration=replace(base.calibration, maximal_ua=70_007))
+    wanted = rx(one, programme=replace(rx().programme, modality=Modality.TENS))
+    limits = replace(HARD[Modality.TENS], tens_tolerance_ppm=850_000, uncalibrated_ua=90_000)
+    assert pulse.cap_ua(Lane(wanted, one, one.train(20_000), limits, CAPS, WALL_MS)) == 59_505

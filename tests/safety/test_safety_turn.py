@@ -345,6 +345,18 @@ def test_a_session_that_was_paused_before_it_started_begins_when_it_is_resumed()
 
 
 @pytest.mark.rule("X4")
+@pytest.mark.hazard("H40")
+def test_of_all_that_is_found_at_once_the_hardest_acts_and_the_rest_is_told() -> None:
+    rig = Rig().plateau()
+    rig.device.sample_changes[1] = {"clipped": 3, "open": True}
+    rig.tick(2)
+    (event,) = rig.events("session.stopped")
+    assert [(r.rule, r.severity) for r in event.reasons] == [("M07", STOP), ("M14", HOLD)]
+    assert (rig.phase, rig.device.trains, rig.latched()) == (Phase.IDLE, {}, ["M07"])
+    assert rig.events("session.held") == []
+
+
+@pytest.mark.rule("X4")
 @pytest.mark.rule("M28")
 @pytest.mark.hazard("H49")
 def test_at_the_fourth_pause_what_only_holds_goes_on_holding() -> None:

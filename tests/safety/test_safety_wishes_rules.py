@@ -445,3 +445,13 @@ def test_a_wild_wish_is_refused_whole_with_every_reason():
     rules = [reason.rule for reason in answer.reasons]
     assert rules == ["G17", "G18", "G28", "G23", "G07", "G08", "G09", "G10", "G11", "G12", "G13", "G14", "G15", "G16"]
     assert untouched(rig.station, before)
+
+
+@pytest.mark.rule("X11")
+@pytest.mark.rule("G11")
+@pytest.mark.hazard("H28")
+@pytest.mark.parametrize(("ua", "reasons"), [(75_000, 0), (75_001, 1)])
+def test_what_does_not_come_out_even_is_rounded_towards_more_dose(ua: int, reasons: int):
+    rig, wish = shaped(ua=ua, width_us=400)()  # 30,000.0 and 30,000.4 nC a phase
+    expected = [refuse("G11", "LIM.CHARGE", 1, 30_001, 30_000, "nC")] * reasons
+    assert [reason for reason in rig.ask(wish).reasons if reason.rule == "G11"] == expected

@@ -1,9 +1,9 @@
 """Pages of the rules that look at a whole course of treatment: G26, L06, L09 to L13."""
 
+from safety.admit import admit_correction
 from safety.effects import ChannelRequest
 from safety.history import AdverseLock, Correction, History, PadUse
 from safety.prescription import Dose
-from safety.rules.ledger import admit_correction
 from tests.safety_case.bedside import DAY_MS, HOUR_MS, WALL_MS, Modality, admitted, asking, first, past
 from tests.safety_case.page import Outcome, Page, example
 

@@ -1,4 +1,4 @@
-"""G21's choice of a rail, and G11's limited profile."""
+"""safety/rules/skin.py: G21's choice of a rail; and G11's limited profile."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def test_the_lowest_rail_is_chosen_that_covers_the_current_at_six_tenths(ua: int
 
 def test_the_highest_reading_counts_and_without_one_or_without_rails_there_is_no_choice() -> None:
     assert skin.rail_mv(view(18_000, (1_000, 1_001, 1_000))) == 60_000
+    assert skin.rail_mv(view(13_504, (1_333,))) == 60_000, "18,000.8 mV"
     assert skin.rail_mv(view(18_000, ())) == 0
     assert skin.rail_mv(view(18_000, rails=())) == 0
     assert skin.rail_mv(view(18_000)._replace(reading=Reading(1, (), 0))) == 0
