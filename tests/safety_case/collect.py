@@ -34,7 +34,7 @@ class Collector:
             name = getattr(item, "originalname", None) or item.name
             key = item.path.relative_to(session.config.rootpath).as_posix(), name
             marks = (*item.iter_markers("rule"), *item.iter_markers("hazard"))
-            self.found.setdefault(key, []).append(frozenset(str(mark.args[0]) for mark in marks))
+            self.found.setdefault(key, []).append(frozenset(str(each) for mark in marks for each in mark.args))
 
     def evidence(self) -> list[Evidence]:
         return [
