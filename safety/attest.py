@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from safety.attestation import Attestation, class_of
 from safety.effects import AttestationRecord
-from safety.limits import CLASS_CAPS, Limits, meet
+from safety.limits import CLASS_CAPS, UNMEASURED_CAPS, Limits, meet
 from safety.messages import Attest, Command, EntryKind
 from safety.prescription import Prescription
 from safety.rules import papers
@@ -19,9 +19,12 @@ def treated_as(rx: Prescription, attestation: Attestation | None) -> Prescriptio
 
 
 def limits_of(turn: Turn, rx: Prescription) -> Limits:
-    """Lay the site's limits, the class's ceilings and the prescription's own over one another: a session's snapshot."""
-    modality = rx.programme.modality
-    return meet(turn.station.config.limits[modality], CLASS_CAPS[modality, rx.sensation], dict(rx.limits))
+    """Lay site, class, device and prescription over one another: a session's snapshot."""
+    modality, caps = rx.programme.modality, sure(turn.station.device).caps
+    layers = [CLASS_CAPS[modality, rx.sensation], dict(rx.limits)]
+    if not caps.numeric_impedance:
+        layers.append(UNMEASURED_CAPS[rx.sensation])
+    return meet(turn.station.config.limits[modality], *layers)
 
 
 def vouched(turn: Turn, session: Session, attestation: Attestation) -> Session:

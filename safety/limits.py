@@ -225,6 +225,18 @@ CLASS_CAPS: Final[Mapping[tuple[Modality, Sensation], Mapping[str, int]]] = {
 """Ceilings of each sensation class (safety reference 3.3; engineering defaults that a clinician signs off)."""
 
 
+UNMEASURED_CAPS: Final[Mapping[Sensation, Mapping[str, int]]] = {
+    Sensation.S0: {},
+    Sensation.S1: {"density_ua_cm2": 250},
+    Sensation.S2: {},
+}
+"""Ceilings on a device that cannot measure the pads while it stimulates, so that no reading tells of a pad that peels.
+
+Four tenths of a pad's contact may be lost unseen before the electrode flag speaks, and more: half of the class's own
+density (safety reference 7.3b; engineering default). Class S2 is not treated on such a device at all (G29).
+"""
+
+
 def canonical() -> str:
     """Write the compiled ceilings as text, one `name sense value` a line; the shell logs its digest, a test pins it."""
     lines = [
@@ -233,4 +245,5 @@ def canonical() -> str:
         for spec in fields(Limits)
     ]
     lines += [f"{m} {s} {name} {value}" for (m, s), caps in CLASS_CAPS.items() for name, value in caps.items()]
+    lines += [f"unmeasured {s} {name} {value}" for s, caps in UNMEASURED_CAPS.items() for name, value in caps.items()]
     return "\n".join(lines) + "\n"

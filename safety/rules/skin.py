@@ -88,10 +88,12 @@ def rail_mv(skin: Skin) -> int:
 def g29(skin: Skin) -> Reason | None:
     """The device can judge the electrode at the session's current, or measures it in rests that come often enough.
 
-    Otherwise nobody who cannot feel it well is treated. A device that measures no skin at all sees a lead that is off,
-    but no pad that peels: it treats none of them, whatever the current.
+    Otherwise nobody who cannot feel it well is treated. A device that does not measure the pads while it stimulates
+    sees a lead that is off, but no pad that peels: nobody who feels nothing is treated on it (safety reference 7.3b),
+    and on one that measures no skin at all nobody who feels little, whatever the current.
     """
-    if skin.rx.sensation is not Sensation.S0 and not skin.caps.probe_pulses:
+    peels_unseen = not skin.caps.numeric_impedance and skin.rx.sensation is Sensation.S2
+    if peels_unseen or (skin.rx.sensation is not Sensation.S0 and not skin.caps.probe_pulses):
         return Reason("G29", REFUSE, "IMP.UNMEASURED", skin.setting.plan.channel)
     if not is_unseen(skin.setting, skin.caps, skin.rx):
         return None

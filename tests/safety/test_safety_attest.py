@@ -29,7 +29,7 @@ from test_safety_montage import pads
 from safety import attest, messages
 from safety.attestation import Attestation
 from safety.effects import AttestationRecord, Closing, Silence
-from safety.limits import CLASS_CAPS
+from safety.limits import CLASS_CAPS, meet
 from safety.messages import UNKNOWN, Health, PatientStop, Prepare, Tick
 from safety.turn import Turn
 from safety.verdict import Clear, Reason, Scope, Severity
@@ -234,6 +234,28 @@ def test_what_is_known_when_the_session_opens_counts_from_then() -> None:
     session = strict(sole).station.session
     assert session is not None
     assert (session.rx.sensation, session.limits.therapy_ms) == (Sensation.S1, 1_200_000)
+
+
+@pytest.mark.rule("X8", "X7", "G13")
+@pytest.mark.hazard("H04", "H05")
+@pytest.mark.parametrize(
+    ("sensation", "measures", "density"),
+    [
+        (Sensation.S0, True, 1_000), (Sensation.S0, False, 1_000), (Sensation.S1, True, 500),
+        (Sensation.S1, False, 250), (Sensation.S2, True, 250), (Sensation.S2, False, 250),
+    ],
+)  # fmt: skip
+def test_on_a_device_that_sees_no_pad_peel_skin_that_feels_little_gets_half_the_density(
+    sensation: Sensation, measures: bool, density: int
+) -> None:
+    caps = replace(CAPS, numeric_impedance=measures, electrode_flag_from_ua=0)
+    rig = Rig(device=IdealDevice(caps=caps))
+    rig.up()
+    limits = attest.limits_of(Turn(rig.station, rig.now), rx(sensation=sensation))
+    site = rig.config.limits[Modality.NMES]
+    layers = [CLASS_CAPS[Modality.NMES, sensation], {"density_ua_cm2": density}]
+    assert limits == meet(site, *layers)
+    assert limits.density_ua_cm2 == density
 
 
 # The patient's stop

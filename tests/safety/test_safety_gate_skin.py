@@ -156,14 +156,12 @@ def test_g21_has_nothing_to_say_before_the_check():
         (False, 15_000, 14_999, "S1", (14_999, 15_000)),
         (False, 15_000, 15_000, "S1", None),
         (False, 15_000, 15_001, "S1", None),
-        (False, 15_000, 14_999, "S2", (14_999, 15_000)),
         (False, 15_000, 14_999, "S0", None),
         (True, 15_000, 14_999, "S1", None),
         (False, None, 80_000, "S1", (80_000, 0)),
-        (False, None, 80_000, "S2", (80_000, 0)),
         (False, None, 80_000, "S0", None),
         (True, None, 1, "S2", None),
-        (False, 0, 1, "S2", None),
+        (False, 0, 1, "S1", None),
     ],
 )
 def test_g29_skin_that_feels_little_needs_a_device_that_sees(
@@ -184,8 +182,10 @@ def test_g29_skin_that_feels_little_needs_a_device_that_sees(
 @pytest.mark.parametrize("pulses", [0, 1, 20])
 def test_g29_a_device_that_measures_no_skin_treats_nobody_who_cannot_feel_a_pad_peel(pulses: int, sensation: Sensation):
     view = under(channel=4, sensation=sensation, probe_pulses=pulses, numeric_impedance=False, electrode_flag_from_ua=0)
-    refused = pulses == 0 and sensation is not Sensation.S0
+    refused = sensation is Sensation.S2 or (pulses == 0 and sensation is Sensation.S1)
     assert skin.g29(view) == (refuse("G29", "IMP.UNMEASURED", 4) if refused else None)
+    seen = view._replace(caps=replace(view.caps, numeric_impedance=True, probe_pulses=max(pulses, 1)))
+    assert skin.g29(seen) is None
 
 
 @pytest.mark.rule("G20", "X7")

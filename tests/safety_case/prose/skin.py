@@ -64,7 +64,8 @@ PAGES = (
         "reduced or absent sensation is treated blindly.",
         check="the device measures impedance by itself, or the set-point lies at or above the current from which it "
         "can tell; otherwise class S1 and "
-        "S2 are refused",
+        "S2 are refused. Where it measures nothing while it stimulates, S2 is refused whatever the current, and S1 "
+        "gets half of its density",
         examples=(
             example("Class S1, the device can tell from {flag_ua}: {ua}", blind, ua=15_000, flag_ua=15_000),
             example("Class S1, the device can tell from {flag_ua}: {ua}", blind, ua=12_000, flag_ua=15_000),
