@@ -18,16 +18,8 @@ help:
 demo: $(STAMP)
 	$(BIN)/stimwarden demo
 
-# The safety tests run once, under coverage; the others once, without it. Both run even if the first fails, so that one
-# look shows all there is to mend, and the sum of both is the last line.
 test: $(STAMP)
-	@reports=$$(mktemp -d) && trap 'rm -rf "$$reports"' EXIT && status=0; \
-	$(BIN)/coverage run -m pytest tests/safety --junit-xml="$$reports/safety.xml" || status=1; \
-	$(BIN)/coverage report --fail-under=100 || status=1; \
-	$(BIN)/python -m pytest --ignore=tests/safety --junit-xml="$$reports/rest.xml" || status=1; \
-	$(BIN)/python -m tests.proof.run --quick || status=1; \
-	$(BIN)/python tests/summary.py "$$reports"/safety.xml "$$reports"/rest.xml || status=1; \
-	exit $$status
+	@$(BIN)/python -m tests.suite
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,0 +1,108 @@
+"""`make test`: all tests in parts that run side by side, then what they have covered, and a sample of the proof.
+
+    python -m tests.suite
+
+Most tests wait, for a dead man, a broker, or a process that was killed, and leave the processor to others meanwhile.
+What a part has printed is shown as a whole when it ends; every part runs even if another fails, so that one look shows
+all there is to mend. The last line is the sum of all.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tests.summary import summary
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PYTEST: Final = ("-m", "pytest")
+PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "safety": ("-m", "coverage", "run", *PYTEST, "tests/safety"),
+    "controller": (*PYTEST, "tests/controller"),
+    "others": (*PYTEST, "tests", "--ignore=tests/safety", "--ignore=tests/controller"),
+}
+"""The safety tests run once, under coverage; the others once, without it."""
+AFTERWARDS: Final = (
+    ("-m", "coverage", "report", "--fail-under=100"),
+    ("-m", "tests.proof.run", "--quick"),
+)
+LOOK_S: Final = 0.5
+PERCENT: Final = re.compile(r"\[ *(\d+)%\]")
+
+
+class Part(NamedTuple):
+    """Some of the tests in a process of their own, and where its output goes."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    @property
+    def percent(self) -> int:
+        """How far it has come, as pytest says."""
+        found = PERCENT.findall(self.output.read_text(encoding="utf-8", errors="replace"))
+        return int(found[-1]) if found else 0
+
+
+def begin(name: str, arguments: Sequence[str], folder: Path) -> Part:
+    """Start a part."""
+    output = folder / f"{name}.txt"
+    command = [sys.executable, *arguments, f"--junit-xml={folder / name}.xml"]
+    with output.open("wb") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+    return Part(name, process, output)
+
+
+def play(parts: Sequence[Part], console: Console) -> bool:
+    """Wait for all parts, with a bar for each; tells whether all are well."""
+    columns = (
+        TextColumn("{task.description:12}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    running, is_well = list(parts), True
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks = {part.name: progress.add_task(part.name, total=100) for part in parts}
+        while running:
+            time.sleep(LOOK_S)
+            for part in list(running):
+                progress.update(tasks[part.name], completed=part.percent)
+                if part.process.poll() is None:
+                    continue
+                running.remove(part)
+                progress.stop_task(tasks[part.name])
+                is_well &= part.process.returncode == 0
+                text = part.output.read_text(encoding="utf-8", errors="replace")
+                console.print(f"--- {part.name} ---\n{text}", markup=False, highlight=False, soft_wrap=True)
+    return is_well
+
+
+def main(parts: Mapping[str, tuple[str, ...]] = PARTS, afterwards: Sequence[tuple[str, ...]] = AFTERWARDS) -> int:
+    """Run everything; 0 if all is well."""
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="stimwarden-tests-") as folder:
+        started = [begin(name, arguments, Path(folder)) for name, arguments in parts.items()]
+        try:
+            is_well = play(started, console)
+        finally:
+            for part in started:
+                part.process.terminate()
+                part.process.wait()
+        for arguments in afterwards:
+            is_well &= subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode == 0
+        sys.stdout.write(summary([Path(folder) / f"{name}.xml" for name in parts]) + "\n")
+    return 0 if is_well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
