@@ -209,7 +209,7 @@ class Played(Rig):
             return OFF
         late_ms = self.mono_ms - beat.tick_ms
         course = session.course
-        return quantised(picture(session, course.played_ms + late_ms, course.since_resume_ms + late_ms), CAPS, 65_535)
+        return quantised(picture(session, course.played_ms + late_ms, course.since_resume_ms + late_ms), CAPS)
 
 
 @st.composite

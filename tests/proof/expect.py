@@ -154,7 +154,9 @@ def due(
     limits, times, holder, course = session.limits, before.config.times, before.holder, session.course
     found: list[tuple[str, Severity]] = []
     late_ms, age_ms = now.mono_ms - ghost.ticked_ms, now.mono_ms - ghost.heard_ms
-    found += graded("M25", late_ms, limits.tick_hold_ms, limits.tick_pause_ms, limits.tick_stop_ms)
+    held = any(hold.reason.rule == "M25" for hold in before.holds)
+    hold_ms = (limits.tick_hold_ms + times.tick_ms) // 2 if held else limits.tick_hold_ms
+    found += graded("M25", late_ms, hold_ms, limits.tick_pause_ms, limits.tick_stop_ms)
     found += graded(
         "M04", age_ms, min(times.silence_hold_ms, limits.silence_hold_ms),
         min(times.silence_pause_ms, limits.silence_pause_ms), min(times.silence_stop_ms, limits.silence_stop_ms),
