@@ -84,7 +84,8 @@ def asked(turn: Turn, event: Asked) -> None:
     if verb not in ALLOWED[station.phase]:
         turn.refuse(command, Reason("", Severity.REFUSE, "SES.STATE"))
         return
-    lowering = isinstance(command.wish, Adjust | CalibrationStep) and command.wish.delta_ua < 0
+    delta_ua = command.wish.delta_ua if isinstance(command.wish, Adjust | CalibrationStep) else 0
+    lowering = type(delta_ua) is int and delta_ua < 0
     if station.waiting is not None and verb not in BUSY_OK and not lowering:
         turn.refuse(command, Reason("", Severity.REFUSE, "SES.PHASE_CHANGED"))
         return

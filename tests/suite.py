@@ -28,7 +28,14 @@ PYTEST: Final = ("-m", "pytest")
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "safety": ("-m", "coverage", "run", *PYTEST, "tests/safety"),
     "controller": (*PYTEST, "tests/controller"),
-    "others": (*PYTEST, "tests", "--ignore=tests/safety", "--ignore=tests/controller"),
+    "scenarios": (*PYTEST, "tests/scenarios"),
+    "others": (
+        *PYTEST,
+        "tests",
+        "--ignore=tests/safety",
+        "--ignore=tests/controller",
+        "--ignore=tests/scenarios",
+    ),
 }
 """The safety tests run once, under coverage; the others once, without it."""
 AFTERWARDS: Final = (

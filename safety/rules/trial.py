@@ -291,5 +291,5 @@ def g19_given(g: Gate) -> Reason | None:
 TRIAL_BEGIN = (g01_trial, g28_trial)
 TRIAL_LOWER = (g01_trial,)
 TRIAL_STEP = (g01_trial, g02_button, g18_press, g19_let_go, g19_apart, g19_sought, g28_burst)
-TRIAL_HOLD = (g02_button,)
+TRIAL_HOLD = (g01_trial, g02_button)
 TRIAL_MARK = (g19_order, g19_given)

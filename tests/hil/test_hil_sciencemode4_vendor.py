@@ -95,6 +95,8 @@ async def test_a_session(bench: tuple[Process, Control]):
         assert vendor.hear() == {"id": "EMU4-00042", "firmware": "1.0.0", "protocol": "4.0.0"}
         assert vendor.hear() == {"status": "MID_LEVEL_RUNNING", "high_voltage": True}
         active = [True, False, True, False, False, False, False, False]
+        while len(await pulses(control, 1)) < 5:
+            assert (await control.do("device"))["state"] == "RUNNING"
         for _ in range(4):
             assert (await control.do("device"))["state"] == "RUNNING"
             vendor.tell()

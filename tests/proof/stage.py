@@ -284,7 +284,7 @@ def committed(*, ms: int = 0, wrong: bool = False) -> Move:
     return move
 
 
-def denied(rule: str = "L03", code: str = "DOSE.DAY") -> Move:
+def denied(rule: str = "", code: str = "DOSE.LEDGER_UNAVAILABLE") -> Move:
     """Let the ledger say no to the entry that waits."""
 
     def move(stage: Stage) -> Happening | None:

@@ -527,7 +527,7 @@ def test_what_each_wish_of_a_calibration_is_asked_and_in_which_order():
         "TRIAL_STEP": [
             "g01_trial", "g02_button", "g18_press", "g19_let_go", "g19_apart", "g19_sought", "g28_burst",
         ],
-        "TRIAL_HOLD": ["g02_button"],
+        "TRIAL_HOLD": ["g01_trial", "g02_button"],
         "TRIAL_MARK": ["g19_order", "g19_given"],
     }  # fmt: skip
     assert (trial.REFUSE, trial.PPM, trial.ORDER) == (Severity.REFUSE, 1_000_000, (SENSORY, MOTOR, MAXIMAL))

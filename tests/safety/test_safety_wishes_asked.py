@@ -109,7 +109,7 @@ WHOLE = WISH + SESSION + ENERGISE + PAPERS + FIT + "g19 g08 " + PULSE + BLIND
          WISH + BUTTON + SESSION + TRIAL + PAPERS + FIT + "g08_trial " + PULSE + BLIND),
         (Rig().calibrating, CalibrationStep(0),
          WISH + BUTTON + SESSION + TRIAL + PAPERS + FIT + "g08_trial " + PULSE + BLIND),
-        (pressed, CalibrationStep(0), WISH + "g02_button "),
+        (pressed, CalibrationStep(0), WISH + "g01_trial g02_button "),
         (pressed, CalibrationStep(-1_000), WISH + "g01_trial "),
         (pressed, CalibrationMark(Threshold.SENSORY, absent=False), WISH + "g19_order g19_given "),
         (pressed, CalibrationEnd(), WISH),
