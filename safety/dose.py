@@ -10,6 +10,9 @@ from safety.state import Channel, Session, Setting
 from safety.units import ceil_div
 from safety.waveform import Train, pulse_i2t, pulse_nc
 
+UNREAD_PERCENT = 102
+"""What of the applied dose is charged where nobody reads back what was given: a device that begins its beat anew with
+each picture gives a pulse more now and then (engineering default, inside the 5 % that a reservation lays on top)."""
 SLACK_MS = 200
 """How far a plateau may run over, or a rest fall short, before M20 trips (compiled; safety reference 7.2)."""
 
@@ -112,6 +115,8 @@ def measured_nc(base_nc: int, seen_nc: int, accuracy_ppm: int) -> int:
 
 
 def charged(channel: Channel, measured: int | None) -> Dose:
-    """Charge a channel by the device's measurement where it has one, else by what was applied."""
+    """Charge a channel by the device's measurement where it has one, else by what was applied and a little more."""
     nc, i2t, on_ms = channel.spent
-    return Dose(nc=nc if measured is None else measured, i2t=i2t, on_ms=on_ms)
+    if measured is None:
+        return Dose(nc=ceil_div(nc * UNREAD_PERCENT, 100), i2t=ceil_div(i2t * UNREAD_PERCENT, 100), on_ms=on_ms)
+    return Dose(nc=measured, i2t=i2t, on_ms=on_ms)

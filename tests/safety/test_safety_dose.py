@@ -239,6 +239,8 @@ def test_the_devices_measure_counts_with_its_accuracy_on_top(
 @pytest.mark.rule("L08")
 def test_a_channel_is_charged_by_the_measurement_where_there_is_one():
     channel = FRESH._replace(spent=(1_000, 2_000, 3_000))
-    assert charged(channel, None) == Dose(nc=1_000, i2t=2_000, on_ms=3_000)
+    assert charged(channel, None) == Dose(nc=1_020, i2t=2_040, on_ms=3_000)
+    odd = channel._replace(spent=(1_001, 2_001, 3_000))
+    assert charged(odd, None) == Dose(nc=1_022, i2t=2_042, on_ms=3_000)
     assert charged(channel, 700) == Dose(nc=700, i2t=2_000, on_ms=3_000)
     assert charged(channel, 0) == Dose(nc=0, i2t=2_000, on_ms=3_000)

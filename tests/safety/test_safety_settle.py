@@ -91,7 +91,7 @@ def test_a_session_is_charged_what_the_device_delivered_and_its_accuracy(seed: i
 
 
 @pytest.mark.rule("L08")
-def test_a_device_without_readback_is_charged_by_what_was_applied() -> None:
+def test_a_device_without_readback_is_charged_by_what_was_applied_and_two_percent() -> None:
     rig = Rig(device=IdealDevice(caps=replace(CAPS, readback=False)))
     rig.running(ticks=100)
     rig.device.sample_changes[1] = only(charge_nc=0)
@@ -99,9 +99,17 @@ def test_a_device_without_readback_is_charged_by_what_was_applied() -> None:
     rig.must(Stop())
     (settled,) = rig.notes("settle")
     nc, i2t, on_ms = channel.spent
-    assert (settled.evidence, settled.charged) == ("applied", ((1, Dose(nc=nc, i2t=i2t, on_ms=on_ms)),))
+    assert (settled.evidence, settled.charged) == (
+        "applied",
+        ((1, Dose(nc=unread_of(nc), i2t=unread_of(i2t), on_ms=on_ms)),),
+    )
     assert nc == rig.device.total_nc[1]
     assert on_ms == 3_950
+
+
+def unread_of(applied: int) -> int:
+    """What is charged of a dose that was applied and that nobody reads back: 2 % more, rounded up."""
+    return -(-applied * 102 // 100)
 
 
 def unread() -> Rig:
@@ -119,7 +127,7 @@ def test_what_flows_between_the_last_tick_and_a_stop_is_counted(wish: object, ms
     rig.must(wish)
     rig.must(Stop())
     (settled,) = rig.notes("settle")
-    assert (settled.evidence, settled.charged[0][1].nc) == ("applied", rig.device.total_nc[1])
+    assert (settled.evidence, settled.charged[0][1].nc) == ("applied", unread_of(rig.device.total_nc[1]))
 
 
 def half_a_word(rig: Rig, channels: tuple[int, ...], **status: object) -> None:
@@ -140,7 +148,7 @@ def test_a_last_word_that_does_not_count_is_no_evidence(channels: tuple[int, ...
     rig.ask(Stop())
     half_a_word(rig, channels, **status)
     (settled,) = rig.notes("settle")
-    assert (settled.evidence, settled.charged[0][1].nc) == ("applied", rig.device.total_nc[1])
+    assert (settled.evidence, settled.charged[0][1].nc) == ("applied", unread_of(rig.device.total_nc[1]))
 
 
 @pytest.mark.hazard("H19")

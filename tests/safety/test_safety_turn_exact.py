@@ -326,7 +326,7 @@ def test_a_session_that_was_played_to_its_end_settles_as_completed_by_each_kind_
     session = rig.station.session
     for evidence, nc in (
         ("readback", [-(-session.course.seen_nc[n] * 101 // 100) for n in (0, 1)]),
-        ("applied", [channel.spent[0] for channel in session.channels]),
+        ("applied", [-(-channel.spent[0] * 102 // 100) for channel in session.channels]),
     ):
         turn = turn_of(rig)
         turn.close("completed", "", evidence)
