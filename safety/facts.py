@@ -1,6 +1,7 @@
 """What has happened: the journal's and the device's words, and what they change."""
 
 from collections.abc import Callable
+from typing import Final
 
 from safety import reprobe
 from safety.calibrate import begun
@@ -37,7 +38,7 @@ from safety.wishes import run
 FLAWS_MS = 1_000
 ARMING = (Purpose.ARMED, Purpose.REARMED, Purpose.TRIAL_ARMED)
 """The device has been sent an Arm and its answer is awaited."""
-RESERVING = {Purpose.ARM_PERMIT: Purpose.ARMED, Purpose.TRIAL_PERMIT: Purpose.TRIAL_ARMED}
+RESERVING: Final = {Purpose.ARM_PERMIT: Purpose.ARMED, Purpose.TRIAL_PERMIT: Purpose.TRIAL_ARMED}
 """What waits for a reservation, and what for once that is durable."""
 STILL = (DeviceState.STOPPED, DeviceState.CUT)
 

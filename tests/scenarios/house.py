@@ -68,6 +68,11 @@ CALM = {item.id: "no" for item in ITEMS}
 """What somebody answers for a patient in whom nothing forbids anything."""
 
 
+async def sees(client: Client, device: str, version: float | None) -> None:
+    """Wait until a client has seen so late a state of a device."""
+    await until(lambda: (shown := client.summary(device)) is not None and shown.state_version >= (version or 0))
+
+
 @dataclass
 class House:
     """Everything that runs, and what it keeps on disk."""
@@ -198,8 +203,11 @@ class House:
         return self.renewals[-1]
 
     async def must(self, client: Client, device: str, verb: str, body: dict[str, Any] | None = None) -> AnswerMessage:
-        """Ask for something that has to be granted."""
+        """Ask for something that has to be granted; where the device has changed meanwhile, look, and ask again."""
         answer = await client.ask(device, verb, body)
+        while answer.code == "CMD.PRECONDITION":
+            await sees(client, device, answer.limit)
+            answer = await client.ask(device, verb, body)
         assert answer.status == "succeeded", (verb, answer, self.log()[-5:])
         return answer
 

@@ -90,7 +90,8 @@ async def test_thresholds_are_found_kept_booked_and_bind_the_next_session(house:
         delivered_nc = await house.beds["dev1"].delivered_nc()
         await until(lambda: house.charged()[0]["charged_nc"] is not None)
         (row,) = house.charged()
-        assert row["charged_nc"] >= delivered_nc > 0
+        # The three test pulses of the check are no dose.
+        assert row["charged_nc"] >= delivered_nc - 3 * 2 * 300 > 0
         assert (row["on_time_ms"], row["evidence"]) == (0, "readback")
 
         await house.cleared(client)
