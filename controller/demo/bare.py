@@ -23,15 +23,23 @@ SPARE_MS = 60_000
 
 
 class Restart:
-    """Hears nothing of a device but that it has stopped."""
+    """Hears nothing of a device but that it has stopped; a word from before it was driven counts for nothing."""
 
     def __init__(self) -> None:
-        self.is_due = True
+        self.is_due, self.is_driven = True, False
 
     def hear(self, event: Event) -> None:
         """Take note of a device that says it has stopped."""
-        if isinstance(event, Heard) and event.status.state is DeviceState.STOPPED:
+        if isinstance(event, Heard) and event.status.state is DeviceState.STOPPED and self.is_driven:
             self.is_due = True
+
+    def armed(self) -> None:
+        """Take note that it was armed, once more."""
+        self.is_due = self.is_driven = False
+
+    def driven(self) -> None:
+        """Take note that a picture was sent."""
+        self.is_driven = True
 
 
 async def play(kind: Kind, port: str, plan: Plan, programme: Programme) -> None:
@@ -52,9 +60,10 @@ async def play(kind: Kind, port: str, plan: Plan, programme: Programme) -> None:
             with suppress(DeviceError):
                 if restart.is_due:
                     driver.send(Arm(grant, (envelope,), programme.therapy_ms + SPARE_MS))
-                    restart.is_due = False
+                    restart.armed()
                 else:
                     driver.send(Drive(grant, driver.quantise(wanted)))
+                    restart.driven()
             await asyncio.sleep(kind.times.tick_ms / 1000)
     finally:
         await driver.close()
