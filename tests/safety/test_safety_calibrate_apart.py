@@ -26,6 +26,8 @@ from safety.messages import (
 from safety.rules import trial as rules
 from safety.turn import Turn
 
+pytestmark = [pytest.mark.rule("G19"), pytest.mark.hazard("H45")]
+
 
 @pytest.mark.rule("G17")
 def test_the_programme_of_the_prescription_does_not_bind_a_calibration():
