@@ -16,7 +16,9 @@ from controller.demo.processes import emulator, family
 from controller.demo.recording import GONE
 from controller.demo.verdict import returned
 from controller.demo.witness import Witness, WitnessError
+from controller.devices.sciencemode4_facts import status_of
 from controller.link import LinkError
+from safety.messages import DeviceState, Heard
 from tests.controller.demo_material import PLAN, PROGRAMME
 
 SHORT = replace(PROGRAMME, ramp_up_ms=500, on_ms=1_500, ramp_down_ms=500, off_ms=500, therapy_ms=3_000)
@@ -82,6 +84,20 @@ async def test_the_bare_loop_gives_full_current_to_an_electrode_that_comes_back(
     off = [pulse for pulse in measured.pulses if accident.off_us <= pulse.at_us < accident.on_us]
     assert off == []
     assert returned(measured, accident).holds is True
+
+
+def test_only_a_device_that_stops_after_it_was_driven_is_armed_again() -> None:
+    restart = bare.Restart()
+    stopped = Heard(0, status_of(DeviceState.STOPPED), ())
+    assert restart.is_due
+    restart.armed()
+    restart.hear(stopped)  # the late answer to the stop with which every driver begins
+    assert not restart.is_due
+    restart.driven()
+    restart.hear(Heard(0, status_of(DeviceState.RUNNING), ()))
+    assert not restart.is_due
+    restart.hear(stopped)
+    assert restart.is_due
 
 
 async def test_the_bare_loop_says_when_there_is_no_line(tmp_path: Path, kind: Kind) -> None:
