@@ -73,6 +73,41 @@ def emulate(
         raise typer.Exit(1) from error
 
 
+@app.command()
+def key(file: Annotated[Path, typer.Argument(help="The private key to make; FILE.pub is its public half.")]) -> None:
+    """Make a key that signs reports."""
+    from hil.report.manifest import make_key  # noqa: PLC0415 - --help answers before the rooms are opened
+
+    try:
+        public = make_key(file)
+    except OSError as error:
+        typer.echo(f"stimwarden-hil: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{file}\n{public}")
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The report.")],
+    public_key: Annotated[Path | None, typer.Option(help="The key it has to be signed with (PEM).")] = None,
+) -> None:
+    """Check signature and digests of a report: 0 if it is whole, 1 if not, with the first file at fault."""
+    from hil.report import manifest  # noqa: PLC0415 - --help answers before the rooms are opened
+    from hil.report.refused import Refused  # noqa: PLC0415
+
+    try:
+        found = manifest.verify(folder, public_key and manifest.public_key(public_key))
+    except Refused as refused:
+        typer.echo(f"stimwarden-hil: {refused}", err=True)
+        raise typer.Exit(3) from refused
+    except manifest.Fault as fault:
+        typer.echo(f"stimwarden-hil: {fault}", err=True)
+        raise typer.Exit(1) from fault
+    typer.echo(f"whole: {len(found.files)} files, {'made with --dev: no evidence' if found.is_dev else 'evidence'}")
+    if public_key is None:
+        typer.echo(f"signed with {found.public_key}; whose key this is was not checked: give --public-key")
+
+
 def main() -> None:
     """Run the program."""
     app()
