@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 
-.PHONY: help demo test check bench safety-case verdicts proof proof-quick lock
+.PHONY: help demo test check bench safety-case faults-page verdicts proof proof-quick lock
 
 help:
 	@echo "make demo    broker, two emulated stimulators, the service and a scripted session"
@@ -10,6 +10,7 @@ help:
 	@echo "make check   ruff, formatting, mypy, import contracts"
 	@echo "make bench   the measurements of tests/bench"
 	@echo "make safety-case  docs/safety-case from the rules, their limits and the markers of the tests"
+	@echo "make faults-page  docs/faults.md from the table of faults"
 	@echo "make verdicts  what the rules say to the recorded sessions, written anew"
 	@echo "make proof   every mutant of safety/, every rule silenced, every module by its own tests, every walk (long)"
 	@echo "make proof-quick  a sample of it, part of make test"
@@ -32,6 +33,9 @@ bench: $(STAMP)
 
 safety-case: $(STAMP)
 	$(BIN)/python -m tests.safety_case
+
+faults-page: $(STAMP)
+	$(BIN)/python -m hil.fault_list > docs/faults.md
 
 proof: $(STAMP)
 	$(BIN)/python -m tests.proof.run

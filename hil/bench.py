@@ -10,6 +10,7 @@ from typing import Any
 
 from hil.body import Body, Skin
 from hil.devices.device import Build, NotThisDevice
+from hil.host import Host
 from hil.injections import Injections
 from hil.knob import Knob
 from hil.scope import Scope
@@ -19,7 +20,10 @@ from hil.way import Way
 
 
 class Bench:
-    """Everything that a controller meets on its serial line; deterministic: time comes in as an argument."""
+    """Everything that a controller meets on its serial line; deterministic: time comes in as an argument.
+
+    `host` is the controller's process, for faults that act on it; a harness that has one puts it there.
+    """
 
     def __init__(self, build: Build, skins: Sequence[Skin], now_us: int, seed: int = 0) -> None:
         self.now_us = now_us
@@ -28,12 +32,20 @@ class Bench:
         self.bodies = [Body(skin, now_us) for skin in skins]
         self.device = build(self.bodies, self.scope, now_us)
         self.stage = self.device.stage
+        self.clock = self.stage.clock
+        self.host: Host | None = None
+        self.surroundings = {"disk": Knob[Any]("ok"), "press": Knob(None), "broker": Knob(False), "flood": Knob(0)}
         self.to_device = Way()
         self.to_host = Way()
         self.tape = Tape()
         self.faults = Injections(self)
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
+
+    @property
+    def own_us(self) -> int:
+        """Now, as the device's clock has it: what its methods take."""
+        return self.clock.own(self.now_us)
 
     def receive(self, data: bytes, now_us: int) -> bytes:
         """Take bytes that the host sends now; gives the bytes that the host gets up to now."""
@@ -46,13 +58,13 @@ class Bench:
         """Let time pass; gives the bytes that the host gets."""
         while (at_us := self._next_act_us()) is not None and at_us <= now_us:
             self.now_us = max(self.now_us, at_us)
-            self._let(self.device.advance(self.now_us))
+            self._let(self.device.advance(self.own_us))
             if self._agenda and self._agenda[0][0] == at_us:
                 heapq.heappop(self._agenda)[2]()
             else:
-                self._let(self.device.receive(self.to_device.pop(at_us), self.now_us))
+                self._let(self.device.receive(self.to_device.pop(at_us), self.own_us))
         self.now_us = max(self.now_us, now_us)
-        self._let(self.device.advance(self.now_us))
+        self._let(self.device.advance(self.own_us))
         got = self.to_host.pop(now_us)
         if got:
             self.tape.note(now_us, "to_host", got)
@@ -60,7 +72,9 @@ class Bench:
 
     def next_deadline_us(self) -> int | None:
         """When `advance` has something to do next."""
-        times = (self._next_act_us(), self.device.next_deadline_us(), self.to_host.next_us())
+        own_us = self.device.next_deadline_us()
+        device_us = None if own_us is None else self.clock.true(own_us)
+        times = (self._next_act_us(), device_us, self.to_host.next_us())
         return min((at_us for at_us in times if at_us is not None), default=None)
 
     def at(self, at_us: int, act: Callable[[], None]) -> None:

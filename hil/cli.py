@@ -14,11 +14,19 @@ def bench() -> None:
 
 
 @app.command()
-def faults() -> None:
+def faults(
+    device: Annotated[
+        str | None, typer.Option(help="Only what this device can have: native, sciencemode2, sciencemode4.")
+    ] = None,
+) -> None:
     """Print the table of faults."""
-    from hil.start import print_faults  # noqa: PLC0415 - --help answers before the rooms are opened
+    from hil import fault_list, start  # noqa: PLC0415 - --help answers before the rooms are opened
+    from hil.settings import BadSetting  # noqa: PLC0415
 
-    print_faults()
+    try:
+        fault_list.show(None if device is None else start.kind(device))
+    except BadSetting as bad:
+        raise typer.BadParameter(str(bad)) from bad
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """The table of faults: what a row holds, and how a fault enters it.
 
-A fault is a context: it changes the bench, and what it changed is restored when the context ends. Hazard numbers and
-rules are those of the safety reference 6.3 and 7; default figures are engineering defaults.
+A fault is a context: it changes the bench, or the controller's process beside it, and what it changed is restored when
+the context ends. Hazard numbers and rules are those of the safety reference 6.3 and 7; default figures are engineering
+defaults.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from typing import Literal, TypeAlias
 from hil.devices.device import Device
 from hil.settings import Setting
 
-Layer: TypeAlias = Literal["body", "wire", "device"]
+Layer: TypeAlias = Literal["body", "wire", "device", "host"]
 Fault: TypeAlias = Callable[..., Iterator[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row of the table; `needs` is the knob that a device must have for it, None where any device will do."""
+    """A row of the table; `needs` is the knob that a device must have for it, None where any device will do.
+
+    Where the layer is the host, it is the method of `hil.host.Host` that the row acts through.
+    """
 
     id: str
     layer: Layer
@@ -33,7 +37,7 @@ class Entry:
 
     def fits(self, device: Device) -> bool:
         """True when a device can have this fault."""
-        return self.needs is None or self.needs in device.knobs
+        return self.layer == "host" or self.needs is None or self.needs in device.knobs
 
 
 FAULTS: dict[str, Entry] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hil import faults_body, faults_device, faults_wire
+from hil import faults_body, faults_device, faults_host, faults_wire
 from hil.fault_table import FAULTS
 
-__all__ = ["FAULTS", "faults_body", "faults_device", "faults_wire"]
+__all__ = ["FAULTS", "faults_body", "faults_device", "faults_host", "faults_wire"]

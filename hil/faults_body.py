@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from math import pi, sin
+from random import Random
 from typing import TYPE_CHECKING
 
 from hil.body import Change, Skin
@@ -123,4 +125,59 @@ def bridge(bench: Bench, *, channel: int | None, scale: float, over_ms: int) -> 
         return replace(skin, scale=skin.scale * (1 + (scale - 1) * done(now_us)))
 
     with _changed(bench, channel, change):
+        yield
+
+
+@fault(
+    "body",
+    "H49 H04",
+    "nothing, within a tenth of the impedance: no trip for a movement (M09 to M13); beyond, pause on a poor electrode",
+    channel=CHANNEL,
+    depth=Setting(float, 0.1, "greatest part of the impedance by which it is moved", 0.0, 0.9),
+    hz=Setting(float, 1.0, "how often a second", 0.01, 10.0),
+    seed=Setting(int, None, "seed of the movement; null: the bench's", 0),
+)
+def motion(bench: Bench, *, channel: int | None, depth: float, hz: float, seed: int | None) -> Iterator[None]:
+    """The patient moves: the impedance wobbles slowly, on each channel in its own way."""
+    dice = bench.random if seed is None else Random(seed)  # noqa: S311 - repeatable faults, no secrets
+    with together(*(_changed(bench, index + 1, _wobble(depth, hz, dice)) for index in bench.channels(channel))):
+        yield
+
+
+def _wobble(depth: float, hz: float, dice: Random) -> Change:
+    """Three tones around a frequency whose mean never leaves -1 to 1: close to a movement, and no two alike."""
+    tones = [(hz * factor, dice.uniform(0, 2 * pi)) for factor in (0.6, 1.0, 1.7)]
+
+    def change(skin: Skin, now_us: int) -> Skin:
+        moved = sum(sin(2 * pi * tone * now_us / 1e6 + phase) for tone, phase in tones) / len(tones)
+        return replace(skin, scale=skin.scale * (1 + depth * moved))
+
+    return change
+
+
+@fault(
+    "body",
+    "H23 H46",
+    "none can see it where both pads are good: only what the operator and the patient see tells (G20, M23)",
+    channel=Setting(int, 1, "one channel", 1, 8),
+    other=Setting(int, 2, "the other", 1, 8),
+)
+def swapped_leads(bench: Bench, *, channel: int, other: int) -> Iterator[None]:
+    """The leads of two channels are exchanged: each one's current flows through the other's pads, the scope's too."""
+    leads = bench.stage.leads
+    (one,), (two,) = bench.channels(channel), bench.channels(other)
+    with together(leads[one].covered(leads[two].value), leads[two].covered(leads[one].value)):
+        yield
+
+
+@fault(
+    "body",
+    "H17 H35",
+    "500 ohm look like good pads: only somebody there sees it; refuse to start below 300 (G20), STOP below 100 (M08)",
+    channel=CHANNEL,
+    ohm=Setting(float, 500.0, "its resistance", 0.1, 1e6),
+)
+def test_load(bench: Bench, *, channel: int | None, ohm: float) -> Iterator[None]:
+    """A resistor hangs on the leads instead of a body."""
+    with _changed(bench, channel, lambda skin, _: replace(skin, resistor_ohm=ohm)):
         yield

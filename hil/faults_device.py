@@ -10,7 +10,7 @@ from hil.devices.device import Twist
 from hil.fault_table import fault, together
 from hil.knob import Knob
 from hil.settings import CHANNEL, Setting
-from hil.way import delay
+from hil.way import later
 
 if TYPE_CHECKING:
     from hil.bench import Bench
@@ -42,6 +42,19 @@ def dac_gain(bench: Bench, *, channel: int | None, gain: float) -> Iterator[None
         yield
 
 
+@fault(
+    "device",
+    "H14 H08",
+    "STOP within two pulses and lock the device where it reads back what it gives (M01); else the rail bounds it",
+    channel=CHANNEL,
+    ua=Setting(int, 40_000, "the current that it gives instead", 0, 150_000),
+)
+def stuck_dac(bench: Bench, *, channel: int | None, ua: int) -> Iterator[None]:
+    """Every phase has this current, whatever the output stage was told; the readback sees it."""
+    with together(*(bench.stage.stuck_ua[index].covered(ua) for index in bench.channels(channel))):
+        yield
+
+
 @fault("device", "H10 H12", "escalate to CUT, lock the device, high alarm within 500 ms (M29)")
 def stuck_output(bench: Bench) -> Iterator[None]:
     """The output stage keeps its picture whatever STOP, dead man or firmware say; only the open relay ends it."""
@@ -49,7 +62,7 @@ def stuck_output(bench: Bench) -> Iterator[None]:
     try:
         yield
     finally:
-        bench.stage.unstick(bench.now_us)
+        bench.stage.unstick(bench.own_us)
 
 
 @fault("device", "H10", "repeat STOP, then CUT; lock the device (M29)", needs="stop_answer")
@@ -74,7 +87,7 @@ def silent_stop(bench: Bench) -> Iterator[None]:
 )
 def device_reset(bench: Bench, *, power_cycle: bool) -> Iterator[None]:
     """The device starts anew once: another boot number, uptime from zero, output off."""
-    bench.device.reset(bench.now_us, power=power_cycle)
+    bench.device.reset(bench.own_us, power=power_cycle)
     yield
 
 
@@ -88,7 +101,7 @@ def device_reset(bench: Bench, *, power_cycle: bool) -> Iterator[None]:
 def hung_firmware(bench: Bench, *, output: bool) -> Iterator[None]:
     """The firmware answers nothing and its pulses go on, or not; dead man, CUT and patient stop still work."""
     if not output:
-        bench.stage.end(bench.now_us)
+        bench.stage.end(bench.own_us)
     with bench.knob("hung").covered(True):
         yield
 
@@ -118,7 +131,7 @@ def blind_skin_check(bench: Bench) -> Iterator[None]:
 def module_error(bench: Bench) -> Iterator[None]:
     """The stimulation module fails: the device stops by itself and says so, and again when it is to start."""
     with bench.knob("module_failed").covered(True):
-        bench.device.sense(bench.now_us)
+        bench.device.sense(bench.own_us)
         yield
 
 
@@ -159,10 +172,38 @@ def supply(bench: Bench, *, mv: int) -> Iterator[None]:
     """The supply voltage leaves its band: a brown-out, where the device has no word for it."""
     try:
         with bench.knob("supply_mv").covered(mv):
-            bench.device.sense(bench.now_us)
+            bench.device.sense(bench.own_us)
             yield
     finally:
-        bench.device.sense(bench.now_us)
+        bench.device.sense(bench.own_us)
+
+
+@fault(
+    "device",
+    "H50 H13",
+    "STOP on telemetry that is gone; no re-arming by itself (M04, M29, M30, G23)",
+    needs="hung",
+)
+def brown_out(bench: Bench) -> Iterator[None]:
+    """The supply is gone: no pulse, no answer, whatever was stuck; when it is back the device starts anew."""
+    bench.stage.end(bench.own_us)
+    try:
+        with bench.stage.powered.covered(False), bench.knob("hung").covered(True):
+            yield
+    finally:
+        bench.device.reset(bench.own_us, power=True)
+
+
+@fault(
+    "device",
+    "H16 H12",
+    "none can see a few percent of pulses; the dead man comes at another time than it should, so keep-alives have room",
+    ppm=Setting(int, 50_000, "parts per million that it is fast", -500_000, 1_000_000),
+)
+def drifted_clock(bench: Bench, *, ppm: int) -> Iterator[None]:
+    """The device's only clock is fast or slow: periods, widths, dead man, uptime."""
+    with bench.clock.drifting(ppm, lambda: bench.now_us):
+        yield
 
 
 @fault(
@@ -200,7 +241,7 @@ def failed_self_test(bench: Bench, *, result: int) -> Iterator[None]:
 )
 def slow_answers(bench: Bench, *, delay_ms: int) -> Iterator[None]:
     """Everything that the device sends arrives late."""
-    with bench.to_host.manipulated(delay(delay_ms * 1000)):
+    with bench.to_host.manipulated(later(delay_ms * 1000)):
         yield
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hil.devices.device import NotThisDevice
+from hil.fault_table import Entry
 from hil.faults import FAULTS
+from hil.host import NoHost, lack
 from hil.settings import BadSetting, Setting, Value, read_all
 
 if TYPE_CHECKING:
@@ -41,17 +43,21 @@ class Injections:
         self._count = 0
 
     def inject(self, fault: str, **params: object) -> str:
-        """Inject a fault now, or at `at_us`; gives the token that clears it. Raises BadSetting and NotThisDevice."""
+        """Inject a fault now, or at `at_us`; gives the token that clears it.
+
+        Raises BadSetting, NotThisDevice and NoHost.
+        """
         if fault not in FAULTS:
             raise BadSetting("fault", fault, f"one of {', '.join(FAULTS)}")
-        device = self._bench.device
-        if not FAULTS[fault].fits(device):
-            has = [entry.id for entry in FAULTS.values() if entry.fits(device)]
-            raise NotThisDevice(device.kind, f"fault={fault!r}", has)
+        if not FAULTS[fault].fits(self._bench.device):
+            raise NotThisDevice(self._bench.device.kind, f"fault={fault!r}", [entry.id for entry in self.possible()])
+        if why := self._lack(FAULTS[fault]):
+            raise NoHost(f"fault={fault!r}: {why}")
         settings = FAULTS[fault].settings
         values = read_all(settings | WHEN, params)
         at_us, for_ms = values.pop("at_us"), values.pop("for_ms")
-        self._bench.channels(channel if isinstance(channel := values.get("channel"), int) else None)
+        for key in ("channel", "other"):
+            self._bench.channels(channel if isinstance(channel := values.get(key), int) else None)
         now_us = self._bench.now_us
         start_us = at_us if isinstance(at_us, int) else now_us
         self._count += 1
@@ -88,6 +94,13 @@ class Injections:
     def standing(self) -> list[Injection]:
         """The faults that wait or act, oldest first."""
         return list(self._standing.values())
+
+    def possible(self) -> list[Entry]:
+        """The faults that can be injected here."""
+        return [entry for entry in FAULTS.values() if entry.fits(self._bench.device) and not self._lack(entry)]
+
+    def _lack(self, entry: Entry) -> str | None:
+        return lack(self._bench.host, entry.needs) if entry.layer == "host" and entry.needs else None
 
     def _activate(self, injection: Injection) -> None:
         if injection.token in self._standing:

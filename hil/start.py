@@ -23,22 +23,8 @@ from hil.control import served
 from hil.devices.device import Build, Kind
 from hil.devices.kinds import KINDS
 from hil.emulate import Emulator
-from hil.faults import FAULTS
 from hil.settings import BadSetting, Value, read, read_all
 from hil.wire import Pty
-
-
-def print_faults() -> None:
-    """Print the table of faults."""
-    table = Table(show_lines=True)
-    table.add_column("fault, settings", no_wrap=True)
-    table.add_column("what it does")
-    table.add_column("what a correct controller does")
-    for entry in FAULTS.values():
-        settings = [f"  {key}={json.dumps(setting.default)}" for key, setting in entry.settings.items()]
-        name = "\n".join([f"{entry.id} ({entry.layer})", *settings])
-        table.add_row(name, entry.text, f"{entry.correct} [{', '.join(entry.hazards)}]")
-    Console().print(table, markup=False)
 
 
 def print_switches(kind: Kind) -> None:
@@ -113,6 +99,8 @@ async def _serve(bench: Bench, link: Path, control: Path | None, *, until_eof: b
     async with AsyncExitStack() as stack:
         emulator = Emulator(bench, Pty(link))
         stack.callback(emulator.stop)
+        # A controller that a fault holds must not be left so.
+        stack.callback(bench.faults.clear_all)
         if control:
             await stack.enter_async_context(served(emulator, control))
         emulator.start()

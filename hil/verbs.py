@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from hil import body
 from hil.devices.device import Button, NotThisDevice
 from hil.emulate import Emulator
 from hil.faults import FAULTS
+from hil.host import NoHost
+from hil.process_host import ProcessHost
 from hil.settings import CHANNEL, BadSetting, Setting, read, read_all
 
 Answer: TypeAlias = dict[str, Any]
@@ -41,6 +44,8 @@ def answer(emulator: Emulator, line: bytes) -> Answer:
         return _identified(request) | {"ok": False, "code": code, "text": str(bad)}
     except NotThisDevice as bad:
         return _identified(request) | {"ok": False, "code": "not_this_device", "text": str(bad)}
+    except NoHost as bad:
+        return _identified(request) | {"ok": False, "code": "no_host", "text": str(bad)}
     except (ValueError, RecursionError) as bad:
         return _identified(request) | {"ok": False, "code": "bad_json", "text": f"not a line of JSON: {bad}"}
     return _identified(request) | {"ok": True} | found
@@ -84,7 +89,7 @@ def ping(emulator: Emulator, _: dict[str, Any]) -> Answer:
 @_verb("device", {})
 def device(emulator: Emulator, _: dict[str, Any]) -> Answer:
     """The device's inside: what it knows and believes."""
-    return emulator.bench.device.inside(emulator.bench.now_us)
+    return emulator.bench.device.inside(emulator.bench.own_us)
 
 
 @_verb("switch.get", {})
@@ -160,7 +165,7 @@ def body_set(emulator: Emulator, given: dict[str, Any]) -> Answer:
 
 @_verb("fault.list", {})
 def fault_list(emulator: Emulator, _: dict[str, Any]) -> Answer:
-    """The faults that this device can have, and those that wait or act."""
+    """The faults that this bench can have, and those that wait or act."""
     table = [
         {
             "fault": entry.id,
@@ -170,8 +175,7 @@ def fault_list(emulator: Emulator, _: dict[str, Any]) -> Answer:
             "correct": entry.correct,
             "settings": {key: setting.row() for key, setting in entry.settings.items()},
         }
-        for entry in FAULTS.values()
-        if entry.fits(emulator.bench.device)
+        for entry in emulator.bench.faults.possible()
     ]
     standing = [
         {"token": one.token, "fault": one.fault, "at_us": one.at_us, "is_active": one.is_active, "settings": one.params}
@@ -199,6 +203,27 @@ def fault_clear(emulator: Emulator, asked: dict[str, Any]) -> Answer:
     return {}
 
 
+HOST = {
+    "pid": Setting(int, None, "number of the controller's process; null: none", 2),
+    "folder": Setting(str, None, "where it keeps its files: the mount point of a small file system of its own"),
+}
+
+
+@_verb("host.set", HOST)
+def host_set(emulator: Emulator, asked: dict[str, Any]) -> Answer:
+    """Name the controller's process, for faults that act on it; its faults so far are cleared."""
+    bench = emulator.bench
+    for one in bench.faults.standing():
+        if FAULTS[one.fault].layer == "host":
+            bench.faults.clear(one.token)
+    if isinstance(bench.host, ProcessHost):
+        bench.host.close()
+    bench.host = None
+    pid, folder = asked["pid"], asked["folder"]
+    host = bench.host = ProcessHost(pid, folder=folder and Path(folder)) if pid else None
+    return {"pid": pid, "lacks": dict(host.lacks) if host else {}}
+
+
 def _button(emulator: Emulator) -> Button:
     unit = emulator.bench.device
     if unit.button is None:
@@ -209,7 +234,7 @@ def _button(emulator: Emulator) -> Button:
 @_verb("button.press", {})
 def button_press(emulator: Emulator, _: dict[str, Any]) -> Answer:
     """The patient presses the stop button and holds it."""
-    _button(emulator).press(emulator.bench.now_us)
+    _button(emulator).press(emulator.bench.own_us)
     return {}
 
 

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from heapq import heappop, heappush
+from itertools import count, groupby
 from random import Random
 from typing import NamedTuple, TypeAlias
 
 
 class Piece(NamedTuple):
-    """Bytes that arrive together, so many microseconds after they were sent."""
+    """Bytes that arrive together, so many microseconds after they were sent; others overtake one that is loose."""
 
     after_us: int
     data: bytes
+    is_loose: bool = False
 
+
+class Spot(NamedTuple):
+    """Where a byte stands: its index in its frame, -1 between frames."""
+
+    at: int
+    is_last: bool = False
+
+
+BETWEEN = Spot(-1)
 
 Manipulator: TypeAlias = Callable[[Piece], list[Piece]]
 Choice: TypeAlias = Callable[[], bool]
-Place: TypeAlias = Callable[[int], int]
-"""Called with each byte of a line in order: its index in its frame, or -1 between frames."""
+Place: TypeAlias = Callable[[int], Spot]
+"""Called with each byte of a line in order."""
+Spoil: TypeAlias = Callable[[Spot, int], bytes]
+"""Called with each byte of a chosen frame: what is left of it."""
 
 
 class Way:
@@ -27,7 +40,9 @@ class Way:
 
     def __init__(self) -> None:
         self._manipulators: list[Manipulator] = []
-        self._pieces: deque[tuple[int, bytes]] = deque()
+        self._pieces: list[tuple[int, int, bytes]] = []
+        self._order = count()
+        self._last_us = 0
 
     @contextmanager
     def manipulated(self, manipulator: Manipulator) -> Iterator[None]:
@@ -43,10 +58,13 @@ class Way:
         pieces = [Piece(0, data)]
         for manipulator in self._manipulators:
             pieces = [out for piece in pieces for out in manipulator(piece)]
-        for after_us, left in pieces:
-            if left:
-                earliest_us = self._pieces[-1][0] if self._pieces else now_us
-                self._pieces.append((max(earliest_us, now_us + after_us), left))
+        for after_us, left, is_loose in pieces:
+            if not left:
+                continue
+            at_us = now_us + after_us
+            if not is_loose:
+                at_us = self._last_us = max(self._last_us, at_us)
+            heappush(self._pieces, (at_us, next(self._order), left))
 
     def next_us(self) -> int | None:
         """When the next bytes arrive."""
@@ -56,7 +74,7 @@ class Way:
         """All bytes that have arrived by now."""
         arrived = b""
         while self._pieces and self._pieces[0][0] <= now_us:
-            arrived += self._pieces.popleft()[1]
+            arrived += heappop(self._pieces)[2]
         return arrived
 
 
@@ -70,14 +88,47 @@ def in_pieces(size: int, gap_us: int) -> Manipulator:
 
     def manipulator(piece: Piece) -> list[Piece]:
         starts = range(0, len(piece.data), size)
-        return [Piece(piece.after_us + n * gap_us, piece.data[at : at + size]) for n, at in enumerate(starts)]
+        return [
+            piece._replace(after_us=piece.after_us + n * gap_us, data=piece.data[at : at + size])
+            for n, at in enumerate(starts)
+        ]
 
     return manipulator
 
 
-def delay(delay_us: int) -> Manipulator:
-    """Everything arrives later."""
-    return lambda piece: [Piece(piece.after_us + delay_us, piece.data)]
+def later(delay_us: int, jitter_us: int = 0, random: Random | None = None) -> Manipulator:
+    """Everything arrives later, in order; by up to `jitter_us` more, as the dice say."""
+
+    def manipulator(piece: Piece) -> list[Piece]:
+        more_us = random.randrange(jitter_us + 1) if random and jitter_us else 0
+        return [piece._replace(after_us=piece.after_us + delay_us + more_us)]
+
+    return manipulator
+
+
+def misread(ratio: float) -> Manipulator:
+    """Bytes as a receiver reads them whose baud rate is so many times the sender's."""
+    return lambda piece: [piece._replace(data=sampled(piece.data, ratio))]
+
+
+def sampled(data: bytes, ratio: float) -> bytes:
+    """Bytes sent without a pause, one start and one stop bit each, read in the middle of the receiver's own bits.
+
+    Time is counted in bits of the sender. A stop bit that is read as 0 does not keep the byte from being taken.
+    """
+    line = [level for byte in data for level in (0, *(byte >> bit & 1 for bit in range(8)), 1)]
+
+    def level(at: float) -> int:
+        return line[int(at)] if at < len(line) else 1
+
+    found = bytearray()
+    start = 0
+    while start < len(line):
+        found.append(sum(level(start + (bit + 1.5) / ratio) << bit for bit in range(8)))
+        free = start + 9.5 / ratio
+        edges = range(int(free) + 1, len(line))
+        start = next((at for at in edges if line[at - 1] and not line[at]), len(line))
+    return bytes(found)
 
 
 def choice(nth: int, chance: float, random: Random) -> Choice:
@@ -96,9 +147,9 @@ def zero_ended() -> Place:
     """Frames that a zero ends, and that hold none; a zero between frames is no frame."""
     index = 0
 
-    def place(byte: int) -> int:
+    def place(byte: int) -> Spot:
         nonlocal index
-        here = index if index or byte else -1
+        here = Spot(index, is_last=not byte) if index or byte else BETWEEN
         index = index + 1 if byte else 0
         return here
 
@@ -109,16 +160,16 @@ def delimited(start: int = 0xF0, stop: int = 0x0F, escape: int = 0x81) -> Place:
     """Frames between a start and a stop byte; the byte behind an escape is neither, a second start begins anew."""
     index, blind = -1, False
 
-    def place(byte: int) -> int:
+    def place(byte: int) -> Spot:
         nonlocal index, blind
         if byte == start and not blind:
             index = 0
-            return 0
+            return Spot(0)
         if index < 0:
-            return -1
+            return BETWEEN
         index += 1
-        here = index
-        if byte == stop and not blind:
+        here = Spot(index, is_last=byte == stop and not blind)
+        if here.is_last:
             index = -1
         blind = byte == escape and not blind and index >= 0
         return here
@@ -126,34 +177,96 @@ def delimited(start: int = 0xF0, stop: int = 0x0F, escape: int = 0x81) -> Place:
     return place
 
 
-class PerFrame:
-    """Spoils some frames: `spoil` maps the index and value of each byte of a chosen frame to what is left of it."""
+class Picked:
+    """Follows the frames of a line; called with each byte, it gives the spot of one that is in a chosen frame."""
 
-    def __init__(self, place: Place, chosen: Choice, spoil: Callable[[int, int], bytes]) -> None:
+    def __init__(self, place: Place, chosen: Choice) -> None:
         self._place = place
         self._chosen = chosen
+        self._is_chosen = False
+
+    def __call__(self, byte: int) -> Spot | None:
+        """The spot of this byte, None where it is left alone."""
+        spot = self._place(byte)
+        if spot.at == 0:
+            self._is_chosen = self._chosen()
+        return spot if self._is_chosen and spot.at >= 0 else None
+
+
+class PerFrame:
+    """Spoils the chosen frames, byte by byte."""
+
+    def __init__(self, place: Place, chosen: Choice, spoil: Spoil) -> None:
+        self._picked = Picked(place, chosen)
         self._spoil = spoil
-        self._spoiling = False
 
     def __call__(self, piece: Piece) -> list[Piece]:
         """Pass one piece on."""
         out = bytearray()
         for byte in piece.data:
-            index = self._place(byte)
-            if index == 0:
-                self._spoiling = self._chosen()
-            out += self._spoil(index, byte) if self._spoiling and index >= 0 else bytes((byte,))
-        return [Piece(piece.after_us, bytes(out))]
+            spot = self._picked(byte)
+            out += self._spoil(spot, byte) if spot else bytes((byte,))
+        return [piece._replace(data=bytes(out))]
 
 
-def flipped(at: int, bit: int, random: Random) -> Callable[[int, int], bytes]:
+class Overtaken:
+    """Lets the chosen frames arrive later, each by itself: what is sent behind one overtakes it."""
+
+    def __init__(self, place: Place, chosen: Choice, late_us: int) -> None:
+        self._picked = Picked(place, chosen)
+        self._late_us = late_us
+
+    def __call__(self, piece: Piece) -> list[Piece]:
+        """Pass one piece on."""
+        out = []
+        for is_late, run in groupby(piece.data, lambda byte: self._picked(byte) is not None):
+            part = piece._replace(data=bytes(run))
+            late = part._replace(after_us=part.after_us + self._late_us, is_loose=True)
+            out.append(late if is_late else part)
+        return out
+
+
+def lost(_: Spot, __: int) -> bytes:
+    """Nothing is left of a frame."""
+    return b""
+
+
+def repeated(copies: int) -> Spoil:
+    """So many copies of a frame behind it."""
+    held = bytearray()
+
+    def spoil(spot: Spot, byte: int) -> bytes:
+        if spot.at == 0:
+            held.clear()
+        held.append(byte)
+        return bytes((byte,)) + bytes(held) * (copies if spot.is_last else 0)
+
+    return spoil
+
+
+def flipped(at: int, bit: int, random: Random) -> Spoil:
     """Turn one bit of byte `at` of a frame; -1: one of the first seven, which every frame has."""
     target = at
 
-    def spoil(index: int, byte: int) -> bytes:
+    def spoil(spot: Spot, byte: int) -> bytes:
         nonlocal target
-        if index == 0 and at < 0:
+        if spot.at == 0 and at < 0:
             target = random.randrange(7)
-        return bytes((byte ^ 1 << bit if index == target else byte,))
+        return bytes((byte ^ 1 << bit if spot.at == target else byte,))
+
+    return spoil
+
+
+def each_bit() -> Spoil:
+    """Turn the first bit of the first frame, the next bit of the next; one that ends before passes, and starts anew."""
+    at = -1
+
+    def spoil(spot: Spot, byte: int) -> bytes:
+        nonlocal at
+        at += spot.at == 0
+        index, bit = divmod(at, 8)
+        if spot.is_last and spot.at < index:
+            at = -1
+        return bytes((byte ^ 1 << bit if spot.at == index else byte,))
 
     return spoil

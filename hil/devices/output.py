@@ -1,17 +1,20 @@
 """The output stage of an emulated stimulator: from the picture it was told to the current in the body.
 
-    pulse -> DAC -> sense resistor -> [over-delivery] -> relay -> body -> scope
+    pulse -> DAC -> sense resistor -> [over-delivery] -> supply, relay -> leads -> body -> scope
 
-What a device can measure of itself is what its sense resistor sees; only the scope sees the rest of the chain.
+Its times are those of the device's own clock; bodies and scope have true time. What a device can measure of itself is
+what its sense resistor sees; only the scope sees the rest of the chain.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import copysign
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from hil.body import Body, Step
+from hil.drift import DriftingClock
 from hil.knob import Knob
 from hil.scope import Scope
 
@@ -68,6 +71,10 @@ class Output(ABC):
         self.dac_gain = [Knob(1.0) for _ in bodies]
         self.over_delivery = [Knob(1.0) for _ in bodies]
         self.second_phase = [Knob(1.0) for _ in bodies]
+        self.stuck_ua: list[Knob[int | None]] = [Knob(None) for _ in bodies]
+        self.leads = [Knob(index) for index in range(len(bodies))]
+        self.powered = Knob(True)
+        self.clock = DriftingClock()
         self.relay_closed = True
         self.compliance_mv = compliance_mv
         self._bodies = bodies
@@ -104,33 +111,40 @@ class Output(ABC):
 
     def give(self, at_us: int, train: Pattern) -> Sensed:
         """Give one pulse now, outside any rhythm."""
-        index = train.channel - 1
-        if not self.relay_closed:
+        if not (self.relay_closed and self.powered.value):
             return Sensed(0, 0.0, float(self.compliance_mv), 0, 0)
-        seen = delivered = self._bodies[index].pulse(at_us, self._driven(train), self.compliance_mv)
-        gain = self.over_delivery[index].value
+        true_us = self.clock.true(at_us)
+        lead = self.leads[train.channel - 1].value
+        seen = delivered = self._bodies[lead].pulse(true_us, self._driven(train), self.compliance_mv)
+        gain = self.over_delivery[train.channel - 1].value
         if gain != 1.0:
-            delivered = self._bodies[index].pulse(at_us, self._driven(train, gain), self.compliance_mv)
-        self._scope.record(train.channel, at_us, delivered)
+            delivered = self._bodies[lead].pulse(true_us, self._driven(train, gain), self.compliance_mv)
+        self._scope.record(lead + 1, true_us, delivered)
         first = seen.first
         first_pc, second_pc = (round(phase.charge_nc * 1000) for phase in (first, seen.second))
         return Sensed(round(first.peak_ua), first.end_ua, first.end_mv, first_pc, second_pc)
 
     def samples(self, at_us: int, train: Pattern, times_us: Sequence[float]) -> list[tuple[float, float]]:
         """Current in uA and voltage in mV at the sense resistor, without signs, at times of a pulse given now."""
-        if not self.relay_closed:
+        if not (self.relay_closed and self.powered.value):
             return [(0.0, 0.0)] * len(times_us)
-        body = self._bodies[train.channel - 1]
-        return body.samples(at_us, self._driven(train), self.compliance_mv, times_us)
+        body = self._bodies[self.leads[train.channel - 1].value]
+        true_us, times = self.clock.true(at_us), [self.clock.lasts(us) for us in times_us]
+        return body.samples(true_us, self._driven(train), self.compliance_mv, times)
 
     def _driven(self, train: Pattern, over: float = 1.0) -> Sequence[Step]:
         """What the stage makes of a pulse: the DAC's current, and the second phase as far as it is given."""
         index = train.channel - 1
         gain, part = self.dac_gain[index].value * over, self.second_phase[index].value
-        if gain == 1.0 and part == 1.0:
+        stuck_ua, lasts = self.stuck_ua[index].value, self.clock.lasts
+        if (gain, part, stuck_ua, lasts(1)) == (1.0, 1.0, None, 1):
             return train.steps
         is_up = next((ua > 0 for ua, _ in train.steps if ua), True)
-        return [Step(ua * gain, us if ua == 0 or (ua > 0) == is_up else us * part) for ua, us in train.steps]
+        driven = []
+        for ua, us in train.steps:
+            given_ua = ua * gain if stuck_ua is None or not ua else copysign(stuck_ua, ua) * over
+            driven.append(Step(given_ua, lasts(us if ua == 0 or (ua > 0) == is_up else us * part)))
+        return driven
 
 
 class OutputStage(Output, Generic[P]):

@@ -175,6 +175,11 @@ class Host4:
         self.now_us += us
         return decoded4(self.bench.advance(self.now_us))
 
+    def pass_by(self, us: int) -> bytes:
+        """Let time pass whatever the device says: its bytes may be no frames."""
+        self.now_us += us
+        return self.bench.advance(self.now_us)
+
     def pulses(self, since_us: int, channel: int = 1) -> list[tuple[int, int]]:
         """Pulses that reached the body: microseconds after a moment, and the peak of the first phase in uA."""
         return [(trace.at_us - since_us, trace.first_ua) for trace in self.bench.scope.pulses(channel, since_us)]

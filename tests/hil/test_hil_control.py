@@ -159,7 +159,9 @@ async def test_body(rig: Rig, control: Control):
 async def test_fault_list_is_the_table(control: Control):
     listed = await control.do("fault.list")
     others = {"blind_skin_check", "module_error", "wrong_answer", "channel_error"}
-    assert [row["fault"] for row in listed["faults"]] == [name for name in FAULTS if name not in others]
+    assert [row["fault"] for row in listed["faults"]] == [
+        name for name, entry in FAULTS.items() if entry.layer != "host" and name not in others
+    ]
     peel = listed["faults"][0]
     assert (peel["layer"], peel["hazards"]) == ("body", ["H04", "H05"])
     assert peel["settings"]["end"] == {
@@ -255,6 +257,7 @@ async def test_every_verb_is_known_to_this_file():
         "fault.list",
         "fault.inject",
         "fault.clear",
+        "host.set",
         "button.press",
         "button.release",
         "line.pull",
@@ -334,7 +337,7 @@ async def test_no_line_ever_raises(requests: list[tuple[str, dict[str, Any], str
     assert answer(rig.emulator, junk)["ok"] is False
     for do, settings, fault in requests:
         said = answer(rig.emulator, json.dumps({**settings, "fault": fault, "do": do} if fault else settings).encode())
-        assert said["ok"] or said["code"] in {"bad_setting", "unknown_verb", "not_this_device"}
+        assert said["ok"] or said["code"] in {"bad_setting", "unknown_verb", "not_this_device", "no_host"}
     rig.emulator.bench.faults.clear_all()
     assert answer(rig.emulator, b'{"do": "ping"}')["ok"]
     rig.emulator.stop()

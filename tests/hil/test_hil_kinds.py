@@ -17,15 +17,19 @@ from hil.faults import FAULTS
 from hil.settings import BadSetting
 from hil.verbs import VERBS, answer
 from hil.wire import NullModem
+from tests.hil.around import noted
 from tests.hil.host import PLAIN, START_US
 
 pytestmark = pytest.mark.hazard("H35")
 
 EVERYWHERE = {
     "peel", "snap_off", "intermittent", "short", "dry_out", "bridge",
-    "dead_line", "drop", "corrupt", "split", "slow_answers",
-    "over_delivery", "dac_gain", "missing_phase_2", "stuck_output",
-    "ignored_stop", "silent_stop", "hung_firmware", "lost_dead_man", "device_reset", "supply", "wrong_id",
+    "motion", "swapped_leads", "test_load",
+    "dead_line", "half_open", "drop", "duplicate", "corrupt", "corrupt_each_bit", "split", "delay", "reorder",
+    "baud_mismatch", "flood", "slow_answers",
+    "over_delivery", "dac_gain", "stuck_dac", "missing_phase_2", "stuck_output", "drifted_clock",
+    "ignored_stop", "silent_stop", "hung_firmware", "lost_dead_man", "device_reset", "supply", "brown_out", "wrong_id",
+    "late_tick", "clock_jump", "disk_full", "read_only_disk", "memory_pressure", "broker_loss", "broker_flood",
 }  # fmt: skip
 """What can go wrong with any stimulator."""
 
@@ -63,6 +67,7 @@ def test_any_stimulator_can_have_the_usual_faults(kind: Kind):
 
 def test_each_fault_acts_and_ends_or_is_refused_by_name(kind: Kind):
     bench = built(kind)
+    _, bench.host = noted()
     for name, entry in FAULTS.items():
         if entry.fits(bench.device):
             token = bench.faults.inject(name)
@@ -128,7 +133,7 @@ async def test_no_line_at_the_back_door_ever_raises(name: str, requests: list[tu
     for do, given_settings, fault in requests:
         line = {**given_settings, "do": do} | ({"fault": fault} if fault else {})
         said = answer(emulator, json.dumps(line).encode())
-        assert said["ok"] or said["code"] in {"bad_setting", "not_this_device"}
+        assert said["ok"] or said["code"] in {"bad_setting", "not_this_device", "no_host"}
         assert json.dumps(said)
     emulator.bench.faults.clear_all()
     assert answer(emulator, b'{"do": "ping"}')["ok"]

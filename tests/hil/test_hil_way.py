@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.way import PerFrame, Piece, Way, choice, delay, delimited, flipped, in_pieces, swallow, zero_ended
+from hil.way import PerFrame, Piece, Way, choice, delimited, flipped, in_pieces, later, swallow, zero_ended
 
 pytestmark = pytest.mark.hazard("H35")
 
@@ -40,9 +40,9 @@ def test_bytes_of_one_time_arrive_together_in_order():
     assert drained(way) == [(100, b"abcdef")]
 
 
-def test_delay():
+def test_later():
     way = Way()
-    with way.manipulated(delay(50)):
+    with way.manipulated(later(50)):
         way.push(b"late", 100)
     way.push(b"next", 120)
     # What was sent later does not overtake.
@@ -58,7 +58,7 @@ def test_pieces():
 
 def test_manipulators_follow_one_another():
     way = Way()
-    with way.manipulated(in_pieces(1, 10)), way.manipulated(delay(5)):
+    with way.manipulated(in_pieces(1, 10)), way.manipulated(later(5)):
         way.push(b"ab", 0)
     assert drained(way) == [(5, b"a"), (15, b"b")]
 
@@ -117,13 +117,13 @@ TRICKY = bytes.fromhex("f08155815881f081942824040f")
 @pytest.mark.parametrize("whole", [DELIMITED, TRICKY])
 def test_the_places_of_a_frame_between_delimiters(whole: bytes):
     place = delimited()
-    found = [place(byte) for byte in b"\x00\x0f\x81" + whole + b"\x81" + whole]
+    found = [place(byte).at for byte in b"\x00\x0f\x81" + whole + b"\x81" + whole]
     assert found == [-1, -1, -1, *range(len(whole)), -1, *range(len(whole))]
 
 
 def test_a_second_start_begins_anew_and_one_behind_an_escape_does_not():
     place = delimited()
-    assert [place(byte) for byte in b"\xf0\x81\xf0\xf0\x81\x0f\x81\x81\x0f\x01"] == [0, 1, 2, 0, 1, 2, 3, 4, 5, -1]
+    assert [place(byte).at for byte in b"\xf0\x81\xf0\xf0\x81\x0f\x81\x81\x0f\x01"] == [0, 1, 2, 0, 1, 2, 3, 4, 5, -1]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,6 @@ def test_the_nth_frame_between_delimiters_is_dropped(nth: int, left: bytes, size
 @given(st.binary(min_size=8, max_size=60).map(lambda data: data.replace(b"\x00", b"\x01") + b"\x00"), st.integers(0, 7))
 def test_a_frame_that_is_corrupted_anywhere_differs_in_one_bit(data: bytes, bit: int):
     corrupt = PerFrame(zero_ended(), choice(1, 1.0, DICE), flipped(-1, bit, Random(1)))  # noqa: S311 - repeatable
-    ((_, out),) = corrupt(Piece(0, data))
+    ((_, out, _),) = corrupt(Piece(0, data))
     differing = [low ^ high for low, high in zip(data, out, strict=True) if low != high]
     assert differing == [1 << bit]
