@@ -1,22 +1,23 @@
 """The composition root: the only file that knows every room. It wires them, and ends them in order."""
 
 import asyncio
-import secrets
 import signal
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, closing, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from typing import NamedTuple
 
 import structlog
 
 from safety.admit import admit
 from safety.complete import gaps
 
-from . import clock, logs
+from . import logs
 from .broker import Address, Broker, tls_context
 from .contract.accept import Door
 from .contract.topics import Topics
 from .desk import Desk, memory
 from .devices import DRIVERS
+from .host import HOST, Host
 from .identity import BrokerStamp, read_principals
 from .inputs import StopButton
 from .journal import Journal
@@ -51,58 +52,90 @@ async def serve(settings: Settings) -> int:
 
 async def keep(settings: Settings) -> None:
     """Wire everything and keep it going."""
+    address, outlet = checked_address(settings), Outlet()
+    async with wired(settings, HOST, outlet) as service:
+        topics, devices, instance = Topics(settings.site.id), frozenset(service.actors), instance_of(settings)
+        desk, boot_id = service.desk, service.boot_id
+        broker = Broker(address, topics, devices, instance=instance, boot_id=boot_id, handler=desk)
+        outlet.publish = broker.publish
+        await service.boot()
+        ending, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ending.set)
+        buttons = [
+            StopButton(device.stop_button, service.actors[device.id].post).run()
+            for device in settings.device
+            if device.stop_button
+        ]
+        await run(service, ending, broker.run(), lambda: broker.announce("draining"), buttons)
+
+
+def instance_of(settings: Settings) -> str:
+    """Name the service."""
+    return settings.site.instance or settings.site.id
+
+
+class Service(NamedTuple):
+    """All that serves a site, but for the broker: it calls the desk, and hears what is published."""
+
+    boot_id: str
+    desk: Desk
+    actors: Mapping[str, Actor]
+    journal: Journal
+
+    async def boot(self) -> None:
+        """Begin with what the records remember. Raises LedgerUnavailableError."""
+        self.desk.answer_orphans()
+        for actor in self.actors.values():
+            await actor.boot()
+
+
+@asynccontextmanager
+async def wired(settings: Settings, host: Host, publish: Publish) -> AsyncIterator[Service]:
+    """Open a site's records and wire everything to them; at the end all that is known has been written."""
     if wrong := gaps():
         raise IncompleteError("; ".join(wrong))
-    boot_id, now = f"b-{secrets.token_hex(4)}", clock.now()
-    instance = settings.site.instance or settings.site.id
+    boot_id, now, site = f"b-{host.token()}", host.clock(), settings.site.id
     policy = Policy.read(settings.policy.file)
-    principals, address = read_principals(settings.site.principals), checked_address(settings)
+    principals = read_principals(settings.site.principals)
     log.info("service.starting", boot_id=boot_id, policy=policy.digest, hard_limits=policy.hard_digest)
     # First the ledger: it may be made only where nothing was ever journalled, also after a crash between the two.
-    ledger = Ledger(settings.storage.ledger, admit, may_create=not settings.storage.journal.exists())
+    storage, worker = settings.storage, host.worker
+    ledger = Ledger(storage.ledger, admit, may_create=not storage.journal.exists(), worker=worker)
     journal = Journal.open(
-        settings.storage.journal,
-        instance,
+        storage.journal,
+        instance_of(settings),
         policy.digest,
         now,
         lambda error: log.error("journal.failing", error=str(error)),
+        worker,
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(journal.close)
-        records = Records(Clinic(settings.storage.ledger), Papers(settings.storage.ledger), ledger)
-        recorder = Recorder(
-            settings.storage.recordings, lambda error: log.warning("recorder.failing", error=str(error))
-        )
-        topics, devices = Topics(settings.site.id), frozenset(device.id for device in settings.device)
-        outbox = Outlet()
-        voice = Voice(topics, boot_id, outbox)
+        records = Records(Clinic(storage.ledger), Papers(storage.ledger), ledger, worker)
+        recorder = Recorder(storage.recordings, lambda error: log.warning("recorder.failing", error=str(error)), worker)
+        topics, devices = Topics(site), frozenset(device.id for device in settings.device)
+        voice = Voice(topics, boot_id, publish)
         actors = {
             device.id: Actor(
                 policy.config(device),
                 boot_id,
-                Port(device.port, DRIVERS[device.driver]),
+                Port(device.port, DRIVERS[device.driver], host),
                 journal,
                 ledger,
                 records,
                 recorder,
                 voice,
-                clock.now,
+                host.clock,
             )
             for device in settings.device
         }
         door = Door(topics, devices, principals, BrokerStamp(), memory(journal))
-        desk = Desk(door, journal, voice, actors, records, boot_id, clock.now)
-        broker = Broker(address, topics, devices, instance=instance, boot_id=boot_id, handler=desk)
-        outbox.publish = broker.publish
-        desk.answer_orphans()
+        desk = Desk(door, journal, voice, actors, records, boot_id, host.clock)
         stack.push_async_callback(desk.looked_up)
         for actor in actors.values():
             stack.push_async_callback(actor.close)
-            await actor.boot()
-        buttons = [
-            StopButton(device.stop_button, actors[device.id].post) for device in settings.device if device.stop_button
-        ]
-        await run(broker, desk, actors, buttons)
+        yield Service(boot_id, desk, actors, journal)
 
 
 class Outlet:
@@ -139,20 +172,24 @@ def address_of(settings: Settings) -> Address:
     )
 
 
-async def run(broker: Broker, desk: Desk, actors: Mapping[str, Actor], buttons: list[StopButton]) -> None:
-    """Keep everything going until a signal ends it, or a part fails; then stop every device and wait for its word."""
-    ending, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.set)
-    talking = asyncio.create_task(broker.run())
+async def run(
+    service: Service,
+    ending: asyncio.Event,
+    broker: Coroutine[None, None, None],
+    draining: Callable[[], None],
+    buttons: Iterable[Coroutine[None, None, None]] = (),
+) -> None:
+    """Keep everything going until it is told to end, or a part fails; then stop every device and wait for its word."""
+    desk, actors = service.desk, service.actors
+    talking = asyncio.create_task(broker)
     working = [asyncio.create_task(actor.run()) for actor in actors.values()]
-    working += [asyncio.create_task(button.run()) for button in buttons]
+    working += [asyncio.create_task(button) for button in buttons]
     working.append(asyncio.create_task(desk.report()))
     waiting = asyncio.create_task(ending.wait())
     try:
         await asyncio.wait([talking, waiting, *working], return_when=asyncio.FIRST_COMPLETED)
         desk.drain()
-        broker.announce("draining")
+        draining()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while not all(actor.is_at_rest for actor in actors.values()):  # noqa: ASYNC110 - a poll

@@ -1,15 +1,14 @@
 """What was decided and permitted: append-only, chained, and durable before anyone is told that it is.
 
-One thread writes, and all that waits goes into one transaction, in the order in which it was asked for. A commit that
+One worker writes, and all that waits goes into one transaction, in the order in which it was asked for. A commit that
 fails is tried again until it succeeds: nothing is lost, nothing overtakes, nothing is told to be done before it is.
 """
 
 import asyncio
-import contextlib
 import sqlite3
-import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -20,6 +19,7 @@ from safety.units import is_whole
 from .chain import ANSWERS_KEPT_MS, Draft, JournalCorruptError, JournalError, JournalFile, Remembered
 from .entries import body_json, read_entry
 from .facts import TELLING, BootFacts, Standing
+from .host import Thread, Worker
 from .words import WordError
 
 CAPACITY = 4096
@@ -47,34 +47,41 @@ class Item(NamedTuple):
 class Journal:
     """The journal of one instance. Its methods belong to the event loop, and none of them waits for the disk."""
 
-    def __init__(self, file: JournalFile, on_error: Callable[[Exception], None]) -> None:
+    def __init__(self, file: JournalFile, on_error: Callable[[Exception], None], worker: Worker) -> None:
         self.is_new = file.is_new
         self._file = file
         self._on_error = on_error
         self._standing: defaultdict[str, Standing] = defaultdict(Standing)
         self._answers: dict[tuple[str, str], Remembered] = {}
         self._queue: deque[Item] = deque()
-        self._changed = threading.Condition()
+        self._changed = asyncio.Event()
         self._is_closing = False
-        self._loop = asyncio.get_running_loop()
-        self._ended = self._loop.create_future()
-        self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._worker = worker
+        self._writing: asyncio.Task[None]
 
     @classmethod
-    def open(cls, path: Path, instance: str, policy: str, now: Now, on_error: Callable[[Exception], None]) -> Self:
+    def open(
+        cls,
+        path: Path,
+        instance: str,
+        policy: str,
+        now: Now,
+        on_error: Callable[[Exception], None],
+        worker: Callable[[str], Worker] = Thread,
+    ) -> Self:
         """Open or make the file, check its whole chain, and start to write; needs a running event loop.
 
         Every row bears the digest of the site's `policy` (X2).
         `on_error` is called on the loop when commits begin to fail. Raises JournalInUseError where another process has
         the file, JournalCorruptError where it is not as it was written, else JournalError where it cannot be used.
         """
-        journal = cls(JournalFile(path, instance, policy, now), on_error)
+        journal = cls(JournalFile(path, instance, policy, now), on_error, worker("journal"))
         try:
             journal._recall_all(now)
         except JournalError:
             journal._file.close()
             raise
-        journal._writer.start()
+        journal._writing = asyncio.create_task(journal._write_and_close(), name="journal")
         return journal
 
     def _recall_all(self, now: Now) -> None:
@@ -99,8 +106,7 @@ class Journal:
 
     def unsynced_since_ms(self) -> int | None:
         """Give the boot-clock time in ms of the oldest item that is not durable yet."""
-        with self._changed:
-            return self._queue[0].mono_ms if self._queue else None
+        return self._queue[0].mono_ms if self._queue else None
 
     def facts(self, device: str) -> BootFacts:
         """Add up the device's entries, with those that are not durable yet."""
@@ -141,62 +147,57 @@ class Journal:
                 field.encode()
             elif field is not None and not is_whole(field, 0, LARGEST):
                 raise ValueError(f"{field!r} in {record} is out of range")
-        with self._changed:
-            if self._is_closing:
-                raise JournalError("the journal is closed")
-            if len(self._queue) >= places:
-                raise JournalFullError(f"{len(self._queue)} items wait for the disk")
-            self._queue.append(Item(record, now.mono_ms, done))
-            self._changed.notify()
+        if self._is_closing:
+            raise JournalError("the journal is closed")
+        if len(self._queue) >= places:
+            raise JournalFullError(f"{len(self._queue)} items wait for the disk")
+        self._queue.append(Item(record, now.mono_ms, done))
+        self._changed.set()
 
     async def close(self) -> None:
         """Write what waits and close the file; what a last try cannot write is told to on_error."""
-        with self._changed:
-            self._is_closing = True
-            self._changed.notify()
-        await self._ended
+        self._is_closing = True
+        self._changed.set()
+        await self._writing
         if self._queue:
             self._on_error(JournalError(f"{len(self._queue)} items were never written"))
 
-    def _run(self) -> None:
-        try:
-            self._write_all()
-        finally:
-            self._file.close()
-            self._tell(self._ended.set_result, None)
+    def abandon(self) -> None:
+        """Let go of the file as a process does that dies: what waits is lost."""
+        self._file.close()
 
-    def _write_all(self) -> None:
+    async def _write_and_close(self) -> None:
+        try:
+            await self._write_all()
+        finally:
+            await self._worker.do(self._file.close)
+
+    async def _write_all(self) -> None:
         is_failing = False
-        while batch := self._next(RETRY_S if is_failing else 0):
+        while batch := await self._next(RETRY_S if is_failing else 0):
             try:
-                self._file.write([item.record for item in batch])
+                await self._worker.do(self._file.write, [item.record for item in batch])
             except (sqlite3.Error, OSError, JournalError) as error:
                 if not is_failing:
-                    self._tell(self._on_error, error)
+                    asyncio.get_running_loop().call_soon(self._on_error, error)
                 if self._is_closing:
                     return
                 is_failing = True
                 continue
             is_failing = False
-            with self._changed:
-                for _ in batch:
-                    self._queue.popleft()
-            self._tell(self._report, batch)
+            for item in batch:
+                self._queue.popleft()
+                if item.done is not None:
+                    asyncio.get_running_loop().call_soon(item.done)
 
-    def _report(self, batch: list[Item]) -> None:
-        for item in batch:
-            if item.done is not None:
-                self._loop.call_soon(item.done)
-
-    def _next(self, pause_s: float) -> list[Item]:
+    async def _next(self, pause_s: float) -> list[Item]:
         """Wait for something to write; nothing is left only when the journal closes."""
-        with self._changed:
-            if pause_s and not self._is_closing:
-                self._changed.wait(pause_s)
-            self._changed.wait_for(lambda: self._queue or self._is_closing)
-            return list(self._queue)
-
-    def _tell(self, callback: Callable[..., None], *values: object) -> None:
-        # On a loop that is gone nobody listens, but what waits must still be written.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(callback, *values)
+        self._changed.clear()
+        if pause_s and not self._is_closing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._changed.wait()
+        while not self._queue and not self._is_closing:
+            self._changed.clear()
+            await self._changed.wait()
+        return list(self._queue)

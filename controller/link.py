@@ -36,6 +36,7 @@ REFUSALS = {
     errno.EACCES: DENIED,
     errno.EPERM: DENIED,
 }
+GONE = "the line is gone; check the cable and the device's power, then connect again"
 
 
 class LinkError(Exception):
@@ -47,6 +48,13 @@ class LinkError(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+def refusal(port: str, error: Exception) -> LinkError:
+    """Say why a port cannot be opened."""
+    absent = f"it cannot be opened ({_words(error)}); check its name, the cable and the device's power"
+    code, text = REFUSALS.get(getattr(error, "errno", 0), ("LINK.ABSENT", absent))
+    return LinkError(code, f"{port}: {text}")
 
 
 class Mode(NamedTuple):
@@ -101,9 +109,7 @@ class Link:
             opening.add_done_callback(_close_unwanted)
             raise
         except (OSError, ValueError, serialx.SerialException) as error:
-            absent = f"it cannot be opened ({_words(error)}); check its name, the cable and the device's power"
-            code, text = REFUSALS.get(getattr(error, "errno", 0), ("LINK.ABSENT", absent))
-            raise LinkError(code, f"{port}: {text}") from error
+            raise refusal(port, error) from error
         return cls(port, handle, on_bytes, on_lost)
 
     @property
@@ -120,8 +126,7 @@ class Link:
             if len(self._backlog) > BACKLOG:
                 self._lose("the device takes no more bytes")
         if self._handle is None:
-            text = "the line is gone; check the cable and the device's power, then connect again"
-            raise LinkError("LINK.LOST", f"{self._port}: {text}")
+            raise LinkError("LINK.LOST", f"{self._port}: {GONE}")
 
     def discard(self) -> None:
         """Throw away what was not yet sent. It may cut a frame in half: begin the next one with its delimiter."""

@@ -7,7 +7,6 @@ written is dropped, and the tape says how much and where. Nothing here raises in
 import asyncio
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -17,6 +16,7 @@ from safety.effects import Effect
 from safety.messages import Event, Now
 from safety.state import Station
 
+from .host import Thread, Worker
 from .words import WordError, dumps, form, loads
 
 SCHEMA = 2
@@ -120,7 +120,7 @@ class TapeFile:
 class Tape:
     """The recording of one session. Its methods belong to the event loop; none waits for the disk, none raises."""
 
-    def __init__(self, file: TapeFile, worker: ThreadPoolExecutor, on_error: Callable[[Exception], None]) -> None:
+    def __init__(self, file: TapeFile, worker: Worker, on_error: Callable[[Exception], None]) -> None:
         self._file = file
         self._worker = worker
         self._on_error = on_error
@@ -175,7 +175,7 @@ class Tape:
 
     async def _do(self, call: Callable[..., None], *args: object) -> bool:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._worker, call, *args)
+            await self._worker.do(call, *args)
         except OSError as error:
             self._report(error)
             return False
@@ -197,11 +197,13 @@ class Tape:
 class Recorder:
     """The recorder of all devices of an instance."""
 
-    def __init__(self, directory: Path, on_error: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, directory: Path, on_error: Callable[[Exception], None], worker: Callable[[str], Worker] = Thread
+    ) -> None:
         """Keep tapes in `directory`; `on_error` is called on the loop with the first error of each tape."""
         self._directory = directory
         self._on_error = on_error
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
+        self._worker = worker("recorder")
 
     def begin(self, device: str, session: str, before: Station | None = None) -> Tape:
         """Begin the tape of a session, from what the station was before it.

@@ -3,14 +3,14 @@
 A wish to prepare comes through the door with names only; here it gets what they stand for.
 """
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
 
 from safety.effects import PermitRequest
 from safety.messages import Prepare
 from safety.prescription import Prescription
 
+from .host import Thread, Worker
 from .store.clinic import Clinic
 from .store.dose import Foreseen, Ledger
 from .store.papers import Paper, Papers
@@ -19,11 +19,13 @@ from .store.papers import Paper, Papers
 class Records:
     """Looks things up for a session that shall begin."""
 
-    def __init__(self, clinic: Clinic, papers: Papers, ledger: Ledger) -> None:
+    def __init__(
+        self, clinic: Clinic, papers: Papers, ledger: Ledger, worker: Callable[[str], Worker] = Thread
+    ) -> None:
         self._clinic = clinic
         self._papers = papers
         self._ledger = ledger
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records")
+        self._worker = worker("records")
 
     async def complete(self, wish: Prepare, now_wall_ms: int) -> Prepare:
         """Give a wish to prepare what it names.
@@ -31,7 +33,7 @@ class Records:
         Its prescription (None where there is none), the newest thresholds of its channels, what was vouched for
         last, and how far the treatment came that it continues. Raises LedgerUnavailableError.
         """
-        wish = await asyncio.get_running_loop().run_in_executor(self._worker, self._with_papers, wish)
+        wish = await self._worker.do(self._with_papers, wish)
         played_ms = 0
         if wish.rx is not None and wish.continues:
             played_ms = await self._played_ms(wish.patient, wish.rx, now_wall_ms)
@@ -46,7 +48,7 @@ class Records:
 
     async def keep(self, record: Paper) -> None:
         """Write down what a session has found out about its patient. Raises LedgerUnavailableError."""
-        await asyncio.get_running_loop().run_in_executor(self._worker, self._papers.keep, record)
+        await self._worker.do(self._papers.keep, record)
 
     async def foresee(self, device: str, request: PermitRequest, now_wall_ms: int) -> Foreseen:
         """Give what the ledger would judge a reservation by; nothing is written. Raises LedgerError."""

@@ -40,6 +40,7 @@ from safety.waveform import OFF, Picture
 from . import programme
 from .clock import is_right
 from .devices.base import DeviceError, OpenDriver
+from .host import HOST, Host
 from .journal import Journal
 from .link import LinkError
 from .perform import Performer, Voice
@@ -82,6 +83,7 @@ class Port(NamedTuple):
 
     name: str
     open_driver: OpenDriver
+    host: Host = HOST
 
 
 class Actor:
@@ -340,7 +342,7 @@ class Actor:
 
     async def _fails_on_line(self) -> bool:
         """Open the device's port and stay until the line is lost, or this station has failed: then it is true."""
-        driver = await self._port.open_driver(self._port.name, self._config.times, self.post)
+        driver = await self._port.open_driver(self._port.name, self._config.times, self.post, self._port.host)
         try:
             self._lost.clear()
             try:

@@ -51,6 +51,11 @@ class Lane:
         self._flights: deque[Flight] = deque()
         self._free_us = 0
 
+    @property
+    def is_busy(self) -> bool:
+        """True while something is on its way."""
+        return bool(self._flights)
+
     def put(self, data: bytes) -> None:
         """Send bytes behind what is on its way."""
         now_us = self._now_us()
@@ -105,6 +110,11 @@ class HostEnd:
         """Throw away what is not on the wire yet."""
         if self.is_open:
             self._to_device.discard()
+
+    def lose(self) -> None:
+        """Let nothing of what was handed over arrive."""
+        if self.is_open:
+            self._to_device.lose()
 
     def close(self) -> None:
         """Release the line; what was handed over is still sent."""

@@ -1,8 +1,9 @@
-"""What the shell needs of any stimulator, and what a driver needs of the line to it."""
+"""What the shell needs of any stimulator."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from controller.host import HOST, Host
 from safety.effects import Arm, Ask, Drive, Feed, Probe
 from safety.messages import DeviceUp, Event
 from safety.times import Times
@@ -38,22 +39,6 @@ class NotRepresentable(Exception):  # noqa: N818 - it names what a picture is, n
         self.high = high
 
 
-class Line(Protocol):
-    """An open line as `link.Link` gives it; a simulation may give one in memory."""
-
-    def write(self, data: bytes) -> None:
-        """Hand bytes over without waiting. Raises LinkError when the line is gone."""
-
-    def discard(self) -> None:
-        """Throw away what was not yet sent."""
-
-    def drop(self, why: str) -> None:
-        """Give the line up on purpose; it is reported like any other loss."""
-
-    async def close(self) -> None:
-        """Release the line; nothing is reported."""
-
-
 class Stimulator(Protocol):
     """A driver with an open line to one device. Everything it hears goes to the `on_event` it was made with."""
 
@@ -79,5 +64,8 @@ class Stimulator(Protocol):
         """Stop the output and release the line; nothing is heard any more."""
 
 
-OpenDriver = Callable[[str, Times, OnEvent], Awaitable[Stimulator]]
-"""How a driver is made: port, times, listener. Raises LinkError."""
+class OpenDriver(Protocol):
+    """How a driver is made."""
+
+    def __call__(self, port: str, times: Times, on_event: OnEvent, host: Host = HOST) -> Awaitable[Stimulator]:
+        """Open the line to a device on a computer. Raises LinkError."""

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from controller.link import Link, LinkError, Mode
+from controller.host import HOST, Host, Line
+from controller.link import LinkError, Mode
 from safety import effects, messages
 from safety.messages import Capabilities, DeviceDown, DeviceUp, Flaw, Garbled, Heard, PatientStop
 from safety.times import Times
@@ -19,7 +20,7 @@ from safety.waveform import Picture
 
 from . import native_frames as wire
 from .asked import Asked, Request, fail, fulfil
-from .base import DeviceError, Line, OnEvent, Order
+from .base import DeviceError, OnEvent, Order
 from .native_codec import Flawed, Received, Receiver, encode
 from .native_facts import capabilities_of, identity_of, lists_channels, sample_of, status_of
 from .quantise import down, quantised, require
@@ -41,10 +42,10 @@ EXPECTED: Mapping[type[wire.HostFrame], type[wire.DeviceFrame]] = {
 """What answers a request; a STATUS, where nothing else is said."""
 
 
-async def open_native(port: str, times: Times, on_event: OnEvent) -> "NativeDriver":
+async def open_native(port: str, times: Times, on_event: OnEvent, host: Host = HOST) -> "NativeDriver":
     """Open a line to a native device. Raises LinkError."""
     driver = NativeDriver(times, on_event)
-    driver.attach(await Link.open(port, LINE, on_bytes=driver.received, on_lost=driver.lost))
+    driver.attach(await host.open_line(port, LINE, on_bytes=driver.received, on_lost=driver.lost))
     return driver
 
 

@@ -23,7 +23,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from controller.link import Link, LinkError, Mode
+from controller.host import HOST, Host, Line
+from controller.link import LinkError, Mode
 from safety import effects
 from safety.messages import (
     Capabilities,
@@ -42,7 +43,7 @@ from safety.waveform import OFF, Picture
 
 from . import sciencemode2_frames as wire
 from .asked import Asked, Request, fail, fulfil
-from .base import DeviceError, Line, NotRepresentable, OnEvent, Order
+from .base import DeviceError, NotRepresentable, OnEvent, Order
 from .quantise import quantised
 from .sciencemode2_codec import BEGIN, Flawed, Received, Receiver, encode
 from .sciencemode2_facts import CAPABILITIES, VERSION, identity_of, opened, status_of
@@ -69,10 +70,10 @@ class Arming(NamedTuple):
     armed: Armed
 
 
-async def open_sciencemode2(port: str, times: Times, on_event: OnEvent) -> "ScienceMode2Driver":
+async def open_sciencemode2(port: str, times: Times, on_event: OnEvent, host: Host = HOST) -> "ScienceMode2Driver":
     """Open a line to a RehaStim2. Raises LinkError."""
     driver = ScienceMode2Driver(times, on_event)
-    line = await Link.open(port, LINE, on_bytes=driver.received, on_lost=driver.lost)
+    line = await host.open_line(port, LINE, on_bytes=driver.received, on_lost=driver.lost)
     driver.attach(line, emulator=line.is_pty)
     return driver
 

@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from controller import clock
-from controller.link import Link, LinkError, Mode
+from controller.host import HOST, Host, Line
+from controller.link import LinkError, Mode
 from safety import effects
 from safety.effects import Grant
 from safety.messages import DeviceDown, DeviceState, DeviceUp, Event, Flaw, Garbled, Now
@@ -25,7 +26,7 @@ from . import sciencemode4_facts as facts
 from . import sciencemode4_frames as wire
 from .asked import Asked, fail, fulfil
 from .asked import Request as Sent
-from .base import DeviceError, Line, OnEvent, Order
+from .base import DeviceError, OnEvent, Order
 from .quantise import down, require
 from .sciencemode4_codec import NUMBERS, START, Damaged, Packet, Receiver, encode
 from .sciencemode4_scripts import IDLE, STOPS, Armed, Desk, Script, WrongError, accepted
@@ -45,10 +46,10 @@ class Course(NamedTuple):
     budget_ms: int
 
 
-async def open_sciencemode4(port: str, times: Times, on_event: OnEvent) -> "ScienceMode4":
+async def open_sciencemode4(port: str, times: Times, on_event: OnEvent, host: Host = HOST) -> "ScienceMode4":
     """Open a line to a P24. Raises LinkError."""
-    driver = ScienceMode4(times, on_event)
-    driver.attach(await Link.open(port, LINE, on_bytes=driver.received, on_lost=driver.lost))
+    driver = ScienceMode4(times, on_event, host.clock)
+    driver.attach(await host.open_line(port, LINE, on_bytes=driver.received, on_lost=driver.lost))
     return driver
 
 

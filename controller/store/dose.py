@@ -4,9 +4,7 @@ A reservation is judged and written in one transaction, so that two sessions can
 history. What has no settlement counts in full, as reserved: a crash can only make a total too high.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from controller.host import Thread, Worker
 from safety.admit import admit_correction
 from safety.effects import PermitRequest, Settlement
 from safety.history import Correction, History
@@ -71,12 +70,12 @@ class Foreseen(NamedTuple):
 def in_worker(
     method: Callable[Concatenate["Ledger", Params], Result],
 ) -> Callable[Concatenate["Ledger", Params], Coroutine[None, None, Result]]:
-    """Make a method that blocks one that is awaited: it runs in the ledger's own thread, one call after the other."""
+    """Make a method that blocks one that is awaited: the ledger's own worker does it, one call after the other."""
 
     @wraps(method)
     async def run(self: "Ledger", /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
         call = partial(method, self, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._worker, call)
+        return await self._worker.do(call)
 
     return run
 
@@ -84,11 +83,11 @@ def in_worker(
 class Ledger:
     """The ledger of all devices. Each method is one transaction; LedgerUnavailableError says that it did not happen."""
 
-    def __init__(self, path: Path, admit: Admit, *, may_create: bool) -> None:
+    def __init__(self, path: Path, admit: Admit, *, may_create: bool, worker: Callable[[str], Worker] = Thread) -> None:
         """Open the database; `may_create` says that there may be none yet. Raises LedgerUnavailableError."""
         self._engine = open_database(path, may_create=may_create)
         self._admit = admit
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._worker = worker("ledger")
 
     @in_worker
     def reserve(self, device: str, request: PermitRequest, now_wall_ms: int, hold_ms: int = 0) -> Reserved:

@@ -99,12 +99,13 @@ Build: TypeAlias = Callable[[Sequence[Body], Scope, int], Device]
 
 
 class Asked(NamedTuple):
-    """A device as somebody asks for it."""
+    """A device as somebody asks for it; `boot`: the number of its first start, where it has one. None: by chance."""
 
     serial: str
     channels: int
     clinical: bool = False
     switches: Mapping[str, Value] = {}
+    boot: int | None = None
 
 
 class Kind(NamedTuple):

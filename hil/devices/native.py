@@ -178,8 +178,9 @@ def _plan(asked: Asked) -> Build:
         raise BadSetting("channels", asked.channels, "a whole number from 1 to 8")
     if not 1 <= len(asked.serial) <= 16 or not asked.serial.isascii() or not asked.serial.isprintable():
         raise BadSetting("serial", asked.serial, "1 to 16 printable ASCII characters")
-    # The boot number follows no seed: it must differ from one start to the next.
-    usual = Identity(serial=asked.serial, channels=asked.channels, boot=randbits(32))
+    # Unless it is given, the boot number follows no seed: it must differ from one start to the next.
+    boot = randbits(32) if asked.boot is None else asked.boot
+    usual = Identity(serial=asked.serial, channels=asked.channels, boot=boot)
     return native(replace(usual, flags=usual.flags & ~Fitted.EMULATOR) if asked.clinical else usual)
 
 

@@ -145,7 +145,7 @@ class Bench:
     def hold(self) -> threading.Event:
         """Let nothing be written until the event is set."""
         free = threading.Event()
-        self.recorder._worker.submit(free.wait)
+        self.recorder._worker._pool.submit(free.wait)
         return free
 
 

@@ -16,6 +16,7 @@ from rig import Modality
 from controller import clock, perform
 from controller import station as module
 from controller.devices.native import open_native
+from controller.host import Host
 from controller.recorder import Begin, End, Line, Moment, read_tape
 from safety import machine
 from safety.effects import Clearing, Effect, Entry, Event, Note
@@ -271,8 +272,8 @@ async def test_a_loss_that_comes_while_it_connects_is_not_forgotten(
 ) -> None:
     lost: list[bool] = []
 
-    async def opened(port: str, times: Any, on_event: Callable[..., None]) -> Any:  # noqa: ANN401 - the driver's own
-        driver = await open_native(port, times, on_event)
+    async def opened(port: str, times: Any, on_event: Callable[..., None], host: Host) -> Any:  # noqa: ANN401 - the driver's own
+        driver = await open_native(port, times, on_event, host)
         connect = driver.connect
 
         async def connected() -> Any:  # noqa: ANN401

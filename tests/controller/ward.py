@@ -18,6 +18,7 @@ from pathlib import Path
 from controller import clock
 from controller.devices.base import OnEvent, Stimulator
 from controller.devices.native import open_native
+from controller.host import HOST, Host
 from controller.journal import Journal
 from controller.policy import Policy
 from controller.recorder import Recorder
@@ -191,10 +192,10 @@ class Ward:
         """Hear of an error of the records."""
         raise error
 
-    async def open_driver(self, port: str, times: Times, on_event: OnEvent) -> Stimulator:
+    async def open_driver(self, port: str, times: Times, on_event: OnEvent, host: Host = HOST) -> Stimulator:
         """Open the driver, and count."""
         self.opened += 1
-        return await open_native(port, times, on_event)
+        return await open_native(port, times, on_event, host)
 
     # What it says
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from controller.devices.base import OnEvent, Stimulator
 from controller.devices.sciencemode2 import open_sciencemode2
+from controller.host import HOST, Host
 from hil.clock import boottime_us
 from hil.devices.device import Asked
 from hil.devices.sciencemode2 import SCIENCEMODE2
@@ -34,9 +35,9 @@ class Room(Ward):
     def config(self) -> Config:
         return replace(config(), models=("rehastim2",))
 
-    async def open_driver(self, port: str, times: Times, on_event: OnEvent) -> Stimulator:
+    async def open_driver(self, port: str, times: Times, on_event: OnEvent, host: Host = HOST) -> Stimulator:
         self.opened += 1
-        return await open_sciencemode2(port, times, on_event)
+        return await open_sciencemode2(port, times, on_event, host)
 
     async def prepared(self, rx: Prescription | None = None) -> None:
         """Claim, prepare, vouch for the patient; there is nothing to measure."""
