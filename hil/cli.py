@@ -82,6 +82,45 @@ def emulate(
 
 
 @app.command()
+def run(
+    suite: Annotated[Path, typer.Argument(help="Folder or file of tests; hazards.json in it says what is required.")],
+    report: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make the report in; it must be empty.")],
+    pytest_args: Annotated[list[str] | None, typer.Argument(metavar="[-- PYTEST ARGS]", help="For pytest.")] = None,
+    bench: Annotated[
+        str, typer.Option(help="virtual, pty, the path of a serial port, or tcp://HOST:PORT.")
+    ] = "virtual",
+    device: Annotated[str, typer.Option(help="Which device: native, sciencemode2, sciencemode4.")] = "native",
+    seed: Annotated[int, typer.Option(help="Seed of whatever happens by chance.")] = 0,
+    scope: Annotated[str | None, typer.Option(help="On a real port: none, csv:FILE or adc:PORT.")] = None,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Any tree will do, and no key; the report is no evidence.")
+    ] = False,
+    key: Annotated[Path | None, typer.Option(help="The private key to sign with; see `key`.")] = None,
+    baseline: Annotated[Path | None, typer.Option(metavar="DIR", help="A signed report to compare with.")] = None,
+    requirements: Annotated[Path | None, typer.Option(help="What is required; SUITE/hazards.json unless told.")] = None,
+    kills: Annotated[Path | None, typer.Option(help="What became of mutants of the controller.")] = None,
+) -> None:
+    """Run a suite on a bench and report: 0 if it passed, 1 if not, 3 and a code where no report is made."""
+    from rich.console import Console  # noqa: PLC0415 - --help answers before the rooms are opened
+
+    from hil.report.make import Order, make  # noqa: PLC0415
+    from hil.report.play import Asked  # noqa: PLC0415
+    from hil.report.refused import Refused  # noqa: PLC0415
+
+    asked = Asked(suite, bench, device, seed, scope, pytest_args or ())
+    try:
+        made = make(Order(asked, report, dev, key, baseline, requirements, kills), Console(stderr=True))
+    except Refused as refused:
+        typer.echo(f"stimwarden-hil: {refused}", err=True)
+        raise typer.Exit(3) from refused
+    typer.echo(made.verdict.words)
+    typer.echo(f"{report / 'report.html'}{'' if key else ', not signed'}{', no evidence' if dev else ''}")
+    if made.no_pdf:
+        typer.echo(f"no report.pdf: {made.no_pdf}")
+    raise typer.Exit(0 if made.verdict.passed else 1)
+
+
+@app.command()
 def key(file: Annotated[Path, typer.Argument(help="The private key to make; FILE.pub is its public half.")]) -> None:
     """Make a key that signs reports."""
     from hil.report.manifest import make_key  # noqa: PLC0415 - --help answers before the rooms are opened
@@ -104,7 +143,7 @@ def verify(
     from hil.report.refused import Refused  # noqa: PLC0415
 
     try:
-        found = manifest.verify(folder, public_key and manifest.public_key(public_key))
+        found = manifest.verify(folder, manifest.public_key(public_key) if public_key else None)
     except Refused as refused:
         typer.echo(f"stimwarden-hil: {refused}", err=True)
         raise typer.Exit(3) from refused

@@ -165,7 +165,10 @@ class Bench(_Model):
 
 
 class Run(_Model):
-    """A run of a suite; `took_ms` everywhere is wall time, `deselected` counts tests that were left out."""
+    """A run of a suite; `took_ms` everywhere is wall time, `deselected` counts tests that were left out.
+
+    `exit_status` is that of pytest: 0 only if it found nothing wrong, in the tests or around them.
+    """
 
     format: Literal["stimwarden-hil evidence"] = "stimwarden-hil evidence"
     version: Literal[1] = 1
@@ -177,6 +180,7 @@ class Run(_Model):
     environment: Environment
     bench: Bench
     deselected: Count = 0
+    exit_status: int = 0
     tests: tuple[Test, ...]
 
     @model_validator(mode="after")

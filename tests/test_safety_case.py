@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hil.report.matrix import Requirements
 from safety.limits import Modality
 from safety.messages import Verb
 from safety.rules.hazards import Hazard
@@ -293,6 +294,16 @@ def test_a_changed_limit_changes_what_people_read(case: Case):
     assert "| `rms_ua` | at most | 12 mA | 50 mA |" in render.rule_page(changed, rules["G12"])
     assert "`rms_ua` 12 mA, at most 50 mA" in render.index(changed)
     assert "| 12 mA | 50 mA |" in render.limits(changed)
+
+
+@pytest.mark.hazard("H40")
+def test_the_report_of_the_bench_asks_for_every_hazard_and_rule(case: Case):
+    asked = Requirements.model_validate_json(render.requirements(case))
+    assert {hazard.id: set(hazard.rules) for hazard in asked.hazards} == {
+        hazard.id: {rule.id for rule in case.rules if hazard.id in rule.hazards.split()} for hazard in case.hazards
+    }
+    assert {rule.id for rule in asked.rules} == {rule.id for rule in case.rules}
+    assert all(each.text for each in (*asked.hazards, *asked.rules))
 
 
 def test_the_committed_documents_are_what_the_code_says(case: Case):

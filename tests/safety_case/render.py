@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
@@ -48,9 +49,24 @@ def documents(case: Case) -> dict[str, str]:
         "README.md": index(case),
         "limits.md": limits(case),
         "hazards.md": hazards(case),
+        "hazards.json": requirements(case),
         "states.md": states(),
         **{f"rules/{rule.id}.md": rule_page(case, rule) for rule in case.rules if rule.id in case.pages},
     }
+
+
+def requirements(case: Case) -> str:
+    """What the bench's report asks for: every hazard with its rules, and the words of both."""
+    document = {
+        "format": "stimwarden-hil requirements",
+        "version": 1,
+        "hazards": [
+            {"id": hazard.id, "text": hazard.situation, "rules": [rule.id for rule in case.rules_of(hazard.id)]}
+            for hazard in case.hazards
+        ],
+        "rules": [{"id": rule.id, "text": rule.text} for rule in case.rules],
+    }
+    return json.dumps(document, indent=1) + "\n"
 
 
 def text(*lines: str) -> str:
