@@ -5,7 +5,7 @@ Pessimistic, pulse by pulse, the remainder carried from tick to tick, one pulse 
 
 from safety.fatigue import RESTED_PPM, STEP_MS, fatigue
 from safety.limits import Modality
-from safety.prescription import NMES_FAST_US, Dose, Programme
+from safety.prescription import NMES_FAST_US, Dose, Programme, late_dose
 from safety.state import Channel, Session, Setting
 from safety.units import ceil_div
 from safety.waveform import Train, pulse_i2t, pulse_nc
@@ -63,6 +63,19 @@ def play(
         0,
         *channel[10:],
     )
+
+
+def overtaken(channel: Channel) -> Channel:
+    """Count the pulse that may fall while an order to stop is on its way."""
+    train, (nc, i2t, on_ms) = channel.train, channel.spent
+    return channel._replace(spent=(nc + pulse_nc(train), i2t + pulse_i2t(train), on_ms)) if train else channel
+
+
+def unheard(channel: Channel, setting: Setting, late_ms: int) -> Channel:
+    """Count what flows at most in the time that a device has not heard an order to stop."""
+    late = late_dose(setting.plan.train(setting.setpoint_ua), late_ms)
+    nc, i2t, on_ms = channel.spent
+    return channel._replace(spent=(nc + late.nc, i2t + late.i2t, on_ms + late.on_ms))
 
 
 def is_plateau(ua: int, setpoint_ua: int, step_ua: int) -> bool:

@@ -5,6 +5,7 @@ from typing import Final
 
 from safety import reprobe
 from safety.calibrate import begun
+from safety.dose import unheard
 from safety.effects import Closing, Probe, Settlement, Silence
 from safety.impedance import Span, doubted, median, observe, paired
 from safety.impedance import probed as checked
@@ -338,6 +339,11 @@ def confirm(turn: Turn) -> None:
         if turn.station.session is not None and turn.station.phase is not Phase.UNCERTAIN:
             turn.stop(reasons)
             return
+    session, device = turn.station.session, turn.station.device
+    if session is not None and not stopping.outcome and stopping.tries > 1 and not sure(device).caps.readback:
+        pairs = zip(session.channels, session.settings, strict=True)
+        channels = tuple(unheard(channel, setting, waited_ms) for channel, setting in pairs)
+        turn.station = turn.station._replace(session=session._replace(channels=channels))
     if turn.station.phase is Phase.UNCERTAIN:
         # What was applied after a stop that was not obeyed at once, nobody has counted.
         uncounted = stopping.evidence == "applied" and stopping.tries > 1

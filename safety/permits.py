@@ -4,11 +4,13 @@ A permit is committed first; only when it is durable is the device armed with th
 itself.
 """
 
+from dataclasses import replace
+
 from safety.dose import given_by, measured_nc
 from safety.effects import Arm, ChannelRequest, Envelope, Permit, PermitRequest, WishRecord
 from safety.impedance import median
 from safety.messages import Command, EntryKind
-from safety.prescription import Dose, worst_dose
+from safety.prescription import Dose, late_dose, worst_dose
 from safety.state import Purpose, Session, Setting, Waiting
 from safety.turn import Turn, sure
 from safety.waveform import Train
@@ -60,26 +62,25 @@ def channel_request(setting: Setting, reserve: Dose, ohm: int) -> ChannelRequest
 
 
 def therapy_permit(turn: Turn, session: Session) -> Permit:
-    """Make the permit for what is left of this session: what was given, and the worst that may still be.
+    """Make the permit for what is left of this session: what was given, the worst that may still be, a lost stop.
 
     The reservation is for the set-point; the device's own envelope reaches to the top of the prescribed window, so
     that a permitted rise needs no
     new arming. What was given is reserved as it will be charged: with the device's accuracy laid on top.
     """
     programme, accuracy_ppm = session.rx.programme, sure(turn.station.device).caps.accuracy_ppm
-    left_ms = programme.therapy_ms - session.course.played_ms
+    left_ms, dead_man_ms = programme.therapy_ms - session.course.played_ms, turn.station.dead_man_ms
     envelopes, reserve = [], []
     for index, setting in enumerate(session.settings):
         plan, given = setting.plan, given_by(session, index)
         dose = worst_dose(plan, programme, setting.setpoint_ua, left_ms)
-        total = Dose(
-            nc=measured_nc(given.nc, 0, accuracy_ppm) + dose.nc,
-            i2t=given.i2t + dose.i2t,
-            on_ms=given.on_ms + dose.on_ms,
+        late = late_dose(plan.train(setting.setpoint_ua), dead_man_ms)
+        most = (
+            given + worst_dose(plan, programme, plan.max_ua, left_ms) + late_dose(plan.train(plan.max_ua), dead_man_ms)
         )
-        most_nc = min(worst_dose(plan, programme, plan.max_ua, left_ms).nc + given.nc, session.limits.session_nc)
+        most_nc = min(most.nc, session.limits.session_nc)
         envelopes.append(Envelope(plan.channel, plan.max_ua, plan.width_us, plan.period_us, most_nc))
-        reserve.append(total)
+        reserve.append(replace(given, nc=measured_nc(given.nc, 0, accuracy_ppm)) + dose + late)
     lasts_ms = session.limits.arm_to_start_ms + programme.therapy_ms * 3 // 2
     return Permit(
         turn.next_id, session.id, session.rx.digest, tuple(envelopes), tuple(reserve), turn.now.mono_ms + lasts_ms

@@ -229,6 +229,9 @@ class Dose:
     i2t: int = 0
     on_ms: int = 0
 
+    def __add__(self, other: "Dose") -> "Dose":
+        return Dose(nc=self.nc + other.nc, i2t=self.i2t + other.i2t, on_ms=self.on_ms + other.on_ms)
+
 
 def worst_dose(plan: Plan, programme: Programme, ua: int, therapy_ms: int) -> Dose:
     """Reserve for `therapy_ms` of this channel at set-point `ua`: ramps count at full current, one more pulse a train.
@@ -243,4 +246,17 @@ def worst_dose(plan: Plan, programme: Programme, ua: int, therapy_ms: int) -> Do
         nc=ceil_div(pulses * pulse_nc(train) * 105, 100),
         i2t=ceil_div(pulses * pulse_i2t(train) * 105, 100),
         on_ms=cycles * active_ms,
+    )
+
+
+def late_dose(train: Train, late_ms: int) -> Dose:
+    """Give what flows after the order to stop: for `late_ms` at full current, one pulse more, and the same 5 %.
+
+    A device that hears nothing more goes on until its own dead man.
+    """
+    pulses = ceil_div(late_ms * 1000, train.period_us) + 1
+    return Dose(
+        nc=ceil_div(pulses * pulse_nc(train) * 105, 100),
+        i2t=ceil_div(pulses * pulse_i2t(train) * 105, 100),
+        on_ms=late_ms,
     )

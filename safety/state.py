@@ -277,5 +277,10 @@ class Station(NamedTuple):
     tally: Count
     health: Health
 
+    @property
+    def dead_man_ms(self) -> int:
+        """How long the device goes on by itself, as it says; as its kind has it while it is away."""
+        return self.device.caps.dead_man_ms if self.device else self.config.times.dead_man_ms
+
 
 QUIET = Beat(0, 0, 0, 0, OFF, (), 0)

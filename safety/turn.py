@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
-from safety.dose import charged, measured_nc, play
+from safety.dose import charged, measured_nc, overtaken, play
 from safety.effects import (
     Answer,
     Body,
@@ -254,7 +254,8 @@ class Turn:
     def quieted(self, session: Session, in_doubt: AbstractSet[int] = frozenset()) -> Session:
         """Put every channel at zero, rested from the rhythm's point of view, the baseline kept.
 
-        A stop need not wait for a tick: what flowed since the last one is counted first. The pads of those `in_doubt`
+        A stop need not wait for a tick: what flowed since the last one is counted first, and one pulse more, as one may
+        fall while the order is on its way. The pads of those `in_doubt`
         have to be found back before anything resumes. A calibration is over: set-points stand again where the session
         starts.
         """
@@ -262,7 +263,7 @@ class Turn:
         now_ms, since_ms = self.now.mono_ms, self.now.mono_ms - self.station.beat.tick_ms
         channels = []
         for was, setting in zip(session.channels, settings, strict=True):
-            channel = play(was, setting, shape, 0, since_ms, since_ms) if was.train else was
+            channel = overtaken(play(was, setting, shape, 0, since_ms, since_ms)) if was.train else was
             contact = at_rest(channel.contact)
             if setting.plan.channel in in_doubt:
                 contact = doubted(contact, now_ms)

@@ -8,7 +8,7 @@ from safety.dose import given_by, is_plateau
 from safety.fatigue import REST_MS
 from safety.limits import Modality
 from safety.messages import DeviceState
-from safety.prescription import NMES_FAST_US, worst_dose
+from safety.prescription import NMES_FAST_US, late_dose, worst_dose
 from safety.rules.views import Gate
 from safety.state import Phase, Session
 from safety.units import ceil_div
@@ -121,18 +121,19 @@ def montage_keys(patient: str, session: Session) -> tuple[str, ...]:
 
 
 def g28(g: Gate) -> Reason | None:
-    """The worst dose of what is left, with what was given, fits into 95 % of each of the session's caps."""
+    """The worst dose of what is left, with what was given and what a lost stop gives, fits into 95 % of each cap."""
     if g.session is None:
         return None
     limits, programme = g.session.limits, g.session.rx.programme
     left_ms = max(0, programme.therapy_ms - g.session.course.played_ms)
     for index, setting in enumerate(g.session.settings):
         dose = worst_dose(setting.plan, programme, setting.setpoint_ua, left_ms)
-        given = given_by(g.session, index)
+        late = late_dose(setting.plan.train(setting.setpoint_ua), g.station.dead_man_ms)
+        whole = given_by(g.session, index) + dose + late
         for asked, cap, unit in (
-            (given.nc + dose.nc, limits.session_nc, "nC"),
-            (given.i2t + dose.i2t, limits.session_i2t, "uA^2 us"),
-            (given.on_ms + dose.on_ms, limits.session_on_ms, "ms"),
+            (whole.nc, limits.session_nc, "nC"),
+            (whole.i2t, limits.session_i2t, "uA^2 us"),
+            (whole.on_ms, limits.session_on_ms, "ms"),
         ):
             if asked * PPM > cap * limits.dose_share_ppm:
                 allowed = cap * limits.dose_share_ppm // PPM

@@ -9,12 +9,11 @@ from typing import Final, NamedTuple
 from safety.dose import given_by
 from safety.limits import Limits, Modality, Sensation
 from safety.messages import CalibrationBegin, CalibrationMark, CalibrationStep, Command, Now, Threshold
-from safety.prescription import Dose
+from safety.prescription import Dose, late_dose
 from safety.rules.views import Gate, Lane
 from safety.state import Mark, Session, Setting, Trial
 from safety.units import ceil_div, is_whole
 from safety.verdict import Reason, Severity
-from safety.waveform import pulse_i2t, pulse_nc
 
 REFUSE = Severity.REFUSE
 PPM = 1_000_000
@@ -209,7 +208,7 @@ def g28_burst(g: Gate) -> Reason | None:
     if found is None or found.session.permit is None:
         return None
     given, reserve = given_by(found.session, found.place), found.session.permit.reserve[found.place]
-    burst = burst_dose(found.setting)
+    burst = burst_dose(found.setting, g.station.dead_man_ms)
     for asked, allowed, unit in (
         (given.nc + burst.nc, reserve.nc, "nC"),
         (given.i2t + burst.i2t, reserve.i2t, "uA^2 us"),
@@ -220,15 +219,9 @@ def g28_burst(g: Gate) -> Reason | None:
     return None
 
 
-def burst_dose(setting: Setting) -> Dose:
-    """Give the worst that one burst can deliver: no ramp, one pulse more, and the 5 % of every reservation."""
-    train = setting.plan.train(setting.setpoint_ua)
-    pulses = ceil_div(BURST_MS * 1000, train.period_us) + 1
-    return Dose(
-        nc=ceil_div(pulses * pulse_nc(train) * 105, 100),
-        i2t=ceil_div(pulses * pulse_i2t(train) * 105, 100),
-        on_ms=BURST_MS,
-    )
+def burst_dose(setting: Setting, dead_man_ms: int) -> Dose:
+    """Give the worst that one burst can deliver: no ramp, and on until the dead man if its end is not heard."""
+    return late_dose(setting.plan.train(setting.setpoint_ua), BURST_MS + dead_man_ms)
 
 
 # The thresholds

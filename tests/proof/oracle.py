@@ -176,10 +176,7 @@ def stands(ghost: Ghost, before: Station, event: Event, after: Station) -> list[
         faults.append("the session relies on a permit that is not durable")
     for setting, channel, reserve in zip(session.settings, session.channels, session.permit.reserve, strict=True):
         number = setting.plan.channel
-        # What a device gives after our last word, until its own dead man, nobody has reserved.
-        tail_ms = after.device.caps.dead_man_ms if after.device else after.config.times.dead_man_ms
-        tail = tail_ms * 2_000 * setting.plan.max_ua * setting.plan.width_us // setting.plan.period_us // 1_000
-        if line.delivered_nc(number) > reserve.nc + tail:
+        if line.delivered_nc(number) > reserve.nc:
             faults.append(f"channel {number} had more than was reserved")
         old = before.session
         spent = dict(zip([s.plan.channel for s in old.settings], old.channels, strict=True)) if old else {}

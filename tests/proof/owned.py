@@ -20,12 +20,17 @@ from tests.proof.mutants import ROOT, modules
 from tests.proof.result import Result, table
 
 OTHERS: Final[dict[str, tuple[str, ...]]] = {
+    "safety/admit.py": ("ledger_more",),
     "safety/calibrate.py": ("trial",),
+    "safety/facts.py": ("heard", "people", "reprobe", "settle", "skin"),
+    "safety/machine.py": ("calibrate", "rhythm"),
     "safety/permits.py": ("reserve", "wishes_up", "wishes_running"),
     "safety/rules/gate.py": ("continue",),
     "safety/rules/people.py": ("wishes",),
     "safety/rules/pulse.py": ("gate_pulse",),
     "safety/rules/skin.py": ("reprobe",),
+    "safety/rules/views.py": ("heard", "tick"),
+    "safety/wishes.py": ("calibrate", "trial", "continue", "skin_rails"),
 }
 
 

@@ -147,12 +147,7 @@ class Meter:
         if session != self.session:
             self.session, self.given = session, Counter()
         for number, reserved in self.reserve_nc.items():
-            tail = sum(
-                stage.caps.dead_man_ms * 2_000 * setting.plan.max_ua * setting.plan.width_us // setting.plan.period_us
-                for setting in (stage.session.settings if stage.session else ())
-                if setting.plan.channel == number
-            )
-            if self.session and self.given[number] > reserved * 1_000_000 + tail:
+            if self.session and self.given[number] > reserved * 1_000_000:
                 faults.append("more charge than the ledger has reserved")
         return faults
 

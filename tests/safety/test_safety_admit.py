@@ -48,8 +48,8 @@ ALONE = [
     (ledger.g27_montage, refuse("G27", "FLT.LATCHED", 1)),
     (ledger.l01, refuse("L01", "DOSE.DAY", 1, 16, 2, "treatments")),
     (ledger.l02, refuse("L02", "FAT.REST", 1, 40 * MINUTE_MS, HOUR_MS, "ms")),
-    (ledger.l03, refuse("L03", "DOSE.DAY", 1, 30_012_171_600, 1_600_000_000, "nC")),
-    (ledger.l04, refuse("L04", "DOSE.WEEK", 1, 30_012_171_600, 5_600_000_000, "nC")),
+    (ledger.l03, refuse("L03", "DOSE.DAY", 1, 30_012_436_200, 1_600_000_000, "nC")),
+    (ledger.l04, refuse("L04", "DOSE.WEEK", 1, 30_012_436_200, 5_600_000_000, "nC")),
     (ledger.l05, refuse("L05", "DOSE.WEEK", 1, 16, 14, "treatments")),
 ]
 OTHER = rx(id="rx-2")
@@ -157,7 +157,7 @@ def test_a_request_says_all_that_the_ledger_asks():
     asked = request()
     assert asked.channels == (
         ChannelRequest(
-            channel=1, site=SITE, pair="a", reserve=Dose(nc=12_171_600, i2t=243_432_000_000_000, on_ms=24_000),
+            channel=1, site=SITE, pair="a", reserve=Dose(nc=12_436_200, i2t=248_724_000_000_000, on_ms=24_500),
             ua=20_000, ohm=1_500,
         ),
     )  # fmt: skip

@@ -215,8 +215,8 @@ RUNNING = [
     Case("m18", remembers(spent=(0, 0, 579_450)), reason("M18", PAUSE, "DOSE.SESSION", 1, 579_500, 579_500, "ms")),
     Case(
         "m18",
-        bent(3, charge_nc=12_171_601),
-        reason("M18", STOP, "DOSE.SESSION", 1, 12_171_601, 12_171_600, "nC"),
+        bent(3, charge_nc=12_436_201),
+        reason("M18", STOP, "DOSE.SESSION", 1, 12_436_201, 12_436_200, "nC"),
     ),
     Case("m20", overstays, reason("M20", STOP, "FAT.ON_TIME", 1, 2_250, 2_210, "ms")),
     Case(

@@ -23,7 +23,7 @@ from rig import (
 
 from safety.effects import Closing, PermitRequest, Settlement
 from safety.history import History, Record
-from safety.prescription import Prescription, worst_dose
+from safety.prescription import Prescription, late_dose, worst_dose
 from safety.verdict import Reason, Severity
 
 NMES = rx()
@@ -81,7 +81,7 @@ def test_a_cycle_that_was_begun_is_lost(prescription: Prescription, played_ms: i
 def test_only_what_is_left_is_reserved_and_played(prescription: Prescription, played_ms: int, left_ms: int):
     rig = going_on(prescription, played_ms)
     rig.must(ArmSession())
-    asked = worst_dose(plan(), prescription.programme, 20_000, left_ms)
+    asked = worst_dose(plan(), prescription.programme, 20_000, left_ms) + late_dose(plan().train(20_000), 500)
     assert [channel.reserve for channel in booked(rig).channels] == [asked]
     rig.must(Start())
     ticks = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rig import Rig, plan, rx
 
-from safety.dose import SLACK_MS, begin, given_by, play
+from safety.dose import SLACK_MS, begin, given_by, overtaken, play, unheard
 from safety.prescription import Dose
 from safety.state import FRESH, Channel, Setting
 from safety.waveform import Train
@@ -67,3 +67,23 @@ def test_what_ends_leaves_the_highest_current_of_the_span_on_record():
     channel = FRESH._replace(train=plan().train(20_000), low_ua=5_000, high_ua=20_000)
     after = begin(channel, SETTING, NMES, 100, None, 50)
     assert (after.train, after.low_ua, after.high_ua) == (None, 0, 20_000)
+
+
+# Orders to stop
+
+
+@pytest.mark.rule("L08")
+@pytest.mark.hazard("H10")
+def test_one_pulse_may_overtake_an_order_to_stop():
+    channel = FRESH._replace(train=plan().train(20_000), spent=(1, 2, 3))
+    assert overtaken(channel) == channel._replace(spent=(12_001, 240_000_000_002, 3))
+    assert overtaken(FRESH) == FRESH
+
+
+@pytest.mark.rule("L08")
+@pytest.mark.hazard("H10")
+@pytest.mark.parametrize(("late_ms", "pulses"), [(1, 2), (25, 2), (26, 3), (100, 5)])
+def test_what_flows_while_an_order_is_not_heard_is_counted_at_the_set_point(late_ms: int, pulses: int):
+    channel = FRESH._replace(spent=(1, 2, 3))
+    spent = (1 + pulses * 12_600, 2 + pulses * 252_000_000_000, 3 + late_ms)
+    assert unheard(channel, SETTING, late_ms) == channel._replace(spent=spent)

@@ -51,7 +51,7 @@ from safety.verdict import Clear, Reason, Scope, Severity
 
 REACHED = list(Phase)
 ENERGISING = Arm | Drive | Feed | Probe
-RESERVE_NC = 12_171_600
+RESERVE_NC = 12_436_200
 """6 cycles x (4 s x 40 Hz + 1) pulses x 12,000 nC, and 5 %."""
 
 

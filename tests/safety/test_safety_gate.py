@@ -358,9 +358,9 @@ def test_a_montage_is_a_patient_and_a_site():
 @pytest.mark.parametrize(
     ("index", "left", "cap", "unit"),
     [
-        (0, 12_171_600, 760_000_000, "nC"),
-        (1, 243_432_000_000_000, 95_000_000_000_000_000, "uA^2 us"),
-        (2, 24_000, 579_500, "ms"),
+        (0, 12_436_200, 760_000_000, "nC"),
+        (1, 248_724_000_000_000, 95_000_000_000_000_000, "uA^2 us"),
+        (2, 24_500, 579_500, "ms"),
     ],
 )
 def test_g28_given_and_reserved_stay_inside_95_percent_of_each_cap(index: int, left: int, cap: int, unit: str):
@@ -387,7 +387,7 @@ def test_g28_what_was_given_is_the_larger_of_applied_and_measured(
     assert session is not None
     course = session.course._replace(base_nc=(before_nc,), seen_nc=(now_nc,))
     session = session._replace(course=course, channels=(session.channels[0]._replace(spent=(applied_nc, 0, 0)),))
-    asked = 12_171_600 + given_nc
+    asked = 12_436_200 + given_nc
     enough = -(-asked * 100 // 95)
     for cap in (enough, enough + 1):
         limits = replace(session.limits, session_nc=cap)
@@ -398,7 +398,7 @@ def test_g28_what_was_given_is_the_larger_of_applied_and_measured(
 
 @pytest.mark.rule("G28")
 def test_g28_what_was_played_is_not_reserved_again():
-    view = limited(at(), session_on_ms=20_000)
+    view = limited(at(), session_on_ms=20_000 + 527)
     course = view.session.course  # type: ignore[union-attr]
     for played_ms, is_refused in ((0, True), (19_999, True), (20_000, False), (70_000, False)):
         session = view.session._replace(course=course._replace(played_ms=played_ms))  # type: ignore[union-attr]
@@ -406,13 +406,18 @@ def test_g28_what_was_played_is_not_reserved_again():
 
 
 @pytest.mark.rule("G28")
-def test_g28_when_all_is_played_nothing_is_left_to_reserve():
-    view = limited(at(), session_nc=0, session_i2t=0, session_on_ms=0)
+def test_g28_when_all_is_played_only_a_stop_that_is_not_heard_is_left_to_reserve():
+    # 20 pulses of 12 uC in the half second to the dead man, one more, and 5 %
+    view = limited(at(), session_nc=-(-264_600 * 100 // 95))
     course = view.session.course  # type: ignore[union-attr]
-    for played_ms, unit in ((60_000, None), (60_001, None), (59_999, "nC")):
+    for played_ms, asked in ((60_000, None), (60_001, None), (59_999, 264_600 + 2 * 12_600)):
         session = view.session._replace(course=course._replace(played_ms=played_ms))  # type: ignore[union-attr]
         found = gate.g28(view._replace(session=session))
-        assert (found.unit if found else None) == unit
+        assert (found.asked if found else None) == asked
+    found = gate.g28(
+        limited(view._replace(session=view.session._replace(course=course._replace(played_ms=60_000))), session_nc=1)
+    )  # type: ignore[union-attr]
+    assert found == refuse("G28", "DOSE.SESSION", 1, 264_600, 0, "nC")
 
 
 @pytest.mark.rule("G28")
@@ -420,12 +425,12 @@ def test_g28_judges_each_channel_at_its_set_point():
     rig = Rig().armed(rx(plan(), plan(channel=2, site="right-quadriceps")))
     session = rig.station.session
     assert session is not None
-    session = session._replace(limits=replace(session.limits, session_nc=13_000_000))
+    session = session._replace(limits=replace(session.limits, session_nc=13_300_000))
     one, two = session.settings
     quiet = Gate(rig.station, rig.command(Start()), session, rig.now, 0, 0)
     assert gate.g28(quiet) is None
     high = quiet._replace(session=session._replace(settings=(one, two._replace(setpoint_ua=21_000))))
-    assert gate.g28(high) == refuse("G28", "DOSE.SESSION", 2, 12_780_180, 12_350_000, "nC")
+    assert gate.g28(high) == refuse("G28", "DOSE.SESSION", 2, 12_780_180 + 277_830, 12_635_000, "nC")
 
 
 @pytest.mark.rule("M19")

@@ -10,7 +10,7 @@ from rig import plan, rx
 
 from safety.limits import Modality
 from safety.montage import Montage, Region, Side
-from safety.prescription import NMES_FAST_US, PPM, Dose, Plan, PrescriptionError, Programme, worst_dose
+from safety.prescription import NMES_FAST_US, PPM, Dose, Plan, PrescriptionError, Programme, late_dose, worst_dose
 
 pytestmark = pytest.mark.hazard("H22")
 
@@ -126,4 +126,23 @@ def test_the_worst_dose_is_rounded_up():
     # 2 cycles of 4 s: 161 pulses each of 303 nC and 2 x 503^2 x 301 uA^2 us
     assert worst_dose(plan(ua=503, width_us=301, calibration=None), NMES, 503, 20_000) == Dose(
         nc=-(-322 * 303 * 105 // 100), i2t=-(-322 * 152_311_418 * 105 // 100), on_ms=8_000
+    )
+
+
+@pytest.mark.rule("G28")
+@pytest.mark.hazard("H18")
+@pytest.mark.parametrize(("late_ms", "pulses"), [(0, 1), (1, 2), (100, 5), (101, 6)])
+def test_what_comes_late_is_every_pulse_of_its_time_and_one_more(late_ms: int, pulses: int):
+    # 303 nC and 2 x 503^2 x 301 uA^2 us a pulse, and 5 %
+    train = plan(width_us=301, calibration=None).train(503)
+    assert late_dose(train, late_ms) == Dose(
+        nc=-(-pulses * 303 * 105 // 100), i2t=-(-pulses * 152_311_418 * 105 // 100), on_ms=late_ms
+    )
+
+
+@pytest.mark.rule("G28")
+@pytest.mark.hazard("H18")
+def test_doses_add_up_part_by_part():
+    assert Dose(nc=1, i2t=20, on_ms=300) + Dose(nc=4_000, i2t=50_000, on_ms=600_000) == Dose(
+        nc=4_001, i2t=50_020, on_ms=600_300
     )

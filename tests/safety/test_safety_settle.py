@@ -127,7 +127,7 @@ def test_what_flows_between_the_last_tick_and_a_stop_is_counted(wish: object, ms
     rig.must(wish)
     rig.must(Stop())
     (settled,) = rig.notes("settle")
-    assert (settled.evidence, settled.charged[0][1].nc) == ("applied", unread_of(rig.device.total_nc[1]))
+    assert (settled.evidence, settled.charged[0][1].nc) == ("applied", unread_of(rig.device.total_nc[1] + 12_000))
 
 
 def half_a_word(rig: Rig, channels: tuple[int, ...], **status: object) -> None:
@@ -148,7 +148,7 @@ def test_a_last_word_that_does_not_count_is_no_evidence(channels: tuple[int, ...
     rig.ask(Stop())
     half_a_word(rig, channels, **status)
     (settled,) = rig.notes("settle")
-    assert (settled.evidence, settled.charged[0][1].nc) == ("applied", unread_of(rig.device.total_nc[1]))
+    assert (settled.evidence, settled.charged[0][1].nc) == ("applied", unread_of(rig.device.total_nc[1] + 12_000))
 
 
 @pytest.mark.hazard("H19")
@@ -159,7 +159,7 @@ def test_a_pause_whose_last_word_does_not_count_is_counted_as_applied() -> None:
     rig.ask(Pause())
     half_a_word(rig, ())
     course = rig.station.session.course
-    assert course.base_nc[0] + course.seen_nc[0] == rig.device.total_nc[1]
+    assert course.base_nc[0] + course.seen_nc[0] == rig.device.total_nc[1] + 12_000
 
 
 @pytest.mark.hazard("H19")
@@ -170,7 +170,7 @@ def test_of_two_channels_only_the_one_that_is_not_told_is_counted_as_applied() -
     rig.tick(1)
     rig.ask(Pause())
     half_a_word(rig, (1,))
-    assert rig.station.session.course.seen_nc == (9_000_000, rig.device.total_nc[4])
+    assert rig.station.session.course.seen_nc == (9_000_000, rig.device.total_nc[4] + 12_000)
 
 
 @pytest.mark.rule("M18")
@@ -186,7 +186,7 @@ def test_a_rise_late_in_a_session_still_reserves_what_the_device_has_counted() -
     left_ms = 60_000 - rig.station.session.course.played_ms
     cycles, pulse_nc = -(-left_ms // 10_000), 2 * 21_000 * 300 // 1_000
     assert rig.station.session.permit.reserve[0].nc == -(-counted * 101 // 100) + -(
-        -cycles * 161 * pulse_nc * 105 // 100
+        -(cycles * 161 + 21) * pulse_nc * 105 // 100
     )
 
 
@@ -239,3 +239,39 @@ def test_without_readback_a_stop_that_had_to_be_repeated_costs_the_reservation(t
     rig.device.obey(Silence(cut=False))
     rig.hear()
     assert [note.evidence for note in rig.notes("settle")] == [evidence]
+
+
+@pytest.mark.rule("L08")
+@pytest.mark.hazard("H10")
+@pytest.mark.parametrize(("ticks", "more_ms"), [(1, 0), (2, 100), (4, 200)])
+def test_without_readback_a_pause_that_had_to_be_repeated_costs_all_that_may_have_flowed(
+    ticks: int, more_ms: int
+) -> None:
+    rig = unread()
+    rig.device.ignores_stop = True
+    rig.must(Pause())
+    before = rig.station.session.channels
+    rig.tick(ticks)
+    rig.device.ignores_stop = False
+    rig.device.obey(Silence(cut=False))
+    rig.hear()
+    nc, i2t, on_ms = before[0].spent
+    # Pulses of 12 uC every 25 ms, one more, and 5 %.
+    pulses = more_ms // 25 + 1 if more_ms else 0
+    spent = (nc + pulses * 12_600, i2t + pulses * 252_000_000_000, on_ms + more_ms)
+    assert [channel.spent for channel in rig.station.session.channels] == [spent]
+    assert rig.phase is Phase.PAUSED
+
+
+@pytest.mark.rule("L08")
+@pytest.mark.hazard("H10")
+def test_with_readback_a_pause_that_had_to_be_repeated_is_counted_by_the_device() -> None:
+    rig = Rig().plateau()
+    rig.device.ignores_stop = True
+    rig.must(Pause())
+    before = rig.station.session.channels
+    rig.tick(4)
+    rig.device.ignores_stop = False
+    rig.device.obey(Silence(cut=False))
+    rig.hear()
+    assert [channel.spent for channel in rig.station.session.channels] == [channel.spent for channel in before]

@@ -6,7 +6,7 @@ import copy
 import pickle
 
 import pytest
-from rig import MONO_MS, OFF, WELL, Adjust, Phase, Rig, Verb, config, standing
+from rig import CAPS, MONO_MS, OFF, WELL, Adjust, IdealDevice, Phase, Rig, Verb, config, replace, standing
 
 from safety import state
 from safety.impedance import UNSENSED
@@ -139,3 +139,11 @@ def test_what_plays_is_the_prescriptions_programme_or_a_calibrations_burst() -> 
     session = Rig().calibrating().station.session
     assert session.programme is session.trial.shape
     assert session._replace(trial=None).programme is session.rx.programme
+
+
+@pytest.mark.rule("G28")
+@pytest.mark.hazard("H11")
+def test_how_long_a_device_goes_on_by_itself_is_its_own_word_or_that_of_its_kind():
+    rig = Rig(device=IdealDevice(caps=replace(CAPS, dead_man_ms=430))).prepared()
+    assert rig.station.dead_man_ms == 430
+    assert rig.station._replace(device=None).dead_man_ms == 500

@@ -316,9 +316,9 @@ def test_a_whole_burst_fits_into_what_is_left_of_the_reservation(unit: str, over
     rig = at_level(Rig().calibrating(), 10_000)
     session = rig.station.session
     reserve, index = session.permit.reserve[0], ["nC", "uA^2 us", "ms"].index(unit)
-    # 3 s at 25 ms are 120 pulses, one more for the train, and 5 % of them on top: 127.05 pulses of 6 uC.
-    burst = (762_300, 121 * 2 * 10**8 * 300 * 105 // 100, 3_000)
-    assert trial.burst_dose(session.settings[0]) == Dose(nc=burst[0], i2t=burst[1], on_ms=burst[2])
+    # 3 s and half a second to the dead man at 25 ms are 140 pulses, one more, and 5 % on top: 148.05 pulses of 6 uC.
+    burst = (888_300, 141 * 2 * 10**8 * 300 * 105 // 100, 3_500)
+    assert trial.burst_dose(session.settings[0], 500) == Dose(nc=burst[0], i2t=burst[1], on_ms=burst[2])
     whole_of = (reserve.nc, reserve.i2t, reserve.on_ms)
     spent = tuple(whole_of[i] - burst[i] + over if i == index else 0 for i in range(3))
     channel = session.channels[0]._replace(spent=spent)

@@ -164,9 +164,10 @@ def test_g28_what_is_reserved_is_rounded_down_and_what_a_burst_gives_up():
     setting = pressed().session.settings[1]._replace(setpoint_ua=503)
     setting = setting._replace(plan=plan(channel=2, width_us=301, period_us=25_630))
     # 117.05 periods of 25.63 ms in 3 s are 118 pulses, and one more: 119 of 303 nC and of 2 x 503^2 x 301 uA^2 us
-    assert trial.burst_dose(setting) == Dose(
+    assert trial.burst_dose(setting, 0) == Dose(
         nc=-(-119 * 303 * 105 // 100), i2t=-(-119 * 152_311_418 * 105 // 100), on_ms=3_000
     )
+    assert trial.burst_dose(setting, 1) == replace(trial.burst_dose(setting, 0), on_ms=3_001)
 
 
 @pytest.mark.rule("G28")

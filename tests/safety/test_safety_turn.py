@@ -248,7 +248,7 @@ def test_a_paused_session_resumes_from_zero_by_ramp_for_the_rest_of_its_dose() -
     assert heights == [1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000]
     assert rig.station.session.course.played_ms == played_ms + 400
     arm = [e for e in rig.log if isinstance(e, Arm)][-1]
-    assert arm.envelopes[0].max_charge_nc == permit.envelopes[0].max_charge_nc - counted
+    assert arm.envelopes[0].max_charge_nc == permit.envelopes[0].max_charge_nc - counted - 12_000
 
 
 @pytest.mark.rule("M19")
@@ -301,7 +301,13 @@ def test_a_pause_quiets_every_channel_and_fails_the_rise_on_its_way() -> None:
     rig.must(Pause())
     assert (rig.answer(command.id).status, rig.answer(command.id).code) == ("failed", "SES.PHASE_CHANGED")
     assert (rig.station.waiting, rig.station.beat.unanswered, rig.station.beat.picture) == (None, 0, OFF)
-    kept = {"spent": before.spent, "mu_ppm": before.mu_ppm, "contact": at_rest(before.contact), "pulls": (1, 1)}
+    nc, i2t, on_ms = before.spent
+    kept = {
+        "spent": (nc + 12_000, i2t + 240_000_000_000, on_ms),
+        "mu_ppm": before.mu_ppm,
+        "contact": at_rest(before.contact),
+        "pulls": (1, 1),
+    }
     assert rig.station.session.channels == (FRESH._replace(**kept),)
     assert before.contact.baseline_ohm == rig.station.session.channels[0].contact.baseline_ohm == 1_500
 

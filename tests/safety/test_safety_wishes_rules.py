@@ -377,8 +377,8 @@ CASES = [
     ),
     Case(gate.g27, "SESSION_RULES", refuse("G27", "FLT.LATCHED", 0, 31, 0, "latch"), latched),
     Case(
-        gate.g28, "ENERGISE_RULES", refuse("G28", "DOSE.SESSION", 1, 12_171_600, 12_171_400, "nC"),
-        prescribing(rx(limits=(("session_nc", 12_812_000),))),
+        gate.g28, "ENERGISE_RULES", refuse("G28", "DOSE.SESSION", 1, 12_436_200, 12_435_500, "nC"),
+        prescribing(rx(limits=(("session_nc", 13_090_000),))),
     ),
     Case(skin.g20_check, "CHECK_RULES", refuse("G20", "IMP.UNMEASURED"), unable),
     Case(

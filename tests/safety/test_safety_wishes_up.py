@@ -278,9 +278,9 @@ def test_arming_reserves_first_and_then_gives_the_device_its_envelope():
     rig.must(ArmSession())
     permit = Permit(
         id=number, session=session.id, rx_digest="d1",
-        # the envelope reaches to the top of the window: 966 pulses of 18 uC, and 5 %
-        envelopes=(Envelope(1, 30_000, 300, 25_000, 18_257_400),),
-        reserve=(Dose(nc=12_171_600, i2t=243_432_000_000_000, on_ms=24_000),),
+        # the envelope reaches to the top of the window: 966 pulses of 18 uC, 21 of a stop that is not heard, and 5 %
+        envelopes=(Envelope(1, 30_000, 300, 25_000, 18_654_300),),
+        reserve=(Dose(nc=12_436_200, i2t=248_724_000_000_000, on_ms=24_500),),
         ends_mono_ms=MONO_MS + 60_000 + 90_000,
     )  # fmt: skip
     acts = [effect for effect in rig.log if isinstance(effect, Commit | Arm)][-2:]

@@ -280,8 +280,8 @@ def at_the_reservation(stage: Stage) -> tuple[Stage, ...]:
     return tuple(walked_up(stage, m.word(sample={"charge_nc": most + more})) for more in (-1, 0, 1))
 
 
-FULL_NC: Final = 516_600
-"""The cap of which the reservation of a second at 19 mA is 95 %, exactly: 41 pulses of 11.4 uC and 5 % more."""
+FULL_NC: Final = 781_200
+"""The cap of which the reservation of a second at 19 mA is 95 %, exactly: 41 and 21 pulses of 11.4 uC, 5 % more."""
 
 
 def full(stage: Stage, what: Happening) -> int | None:
