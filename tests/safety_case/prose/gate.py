@@ -162,7 +162,8 @@ PAGES = (
         guards="A session is begun only when all of it can be given within its caps. The worst dose is written to "
         "disk as reserved before the "
         "first pulse, so that a crash can only make the books show too much.",
-        check="given + worst dose of what is left + what a stop that is not heard lets pass <= share x cap, for charge, for I2t and for on-time, on each channel",
+        check="given + worst dose of what is left + what a stop that is not heard lets pass <= share x cap, "
+        "for charge, for I2t and for on-time, on each channel",
         examples=(
             example("5 s on, 5 s off with ramps for {therapy_ms}", lasting, therapy_ms=900_000),
             example("5 s on, 5 s off with ramps for {therapy_ms}", lasting, therapy_ms=1_200_000),
