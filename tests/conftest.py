@@ -23,6 +23,8 @@ import iotcore
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["pytester"]  # the tests of the plugin run suites of their own
+
 sys.path.insert(0, str(Path(__file__).with_name("safety")))  # for `from rig import Rig`, in whatever order tests run
 
 settings.register_profile("house", deadline=None)  # how long an example takes is the machine's business, not a test's
