@@ -6,6 +6,7 @@ It judges form only; whether a wish is obeyed, and whether it is too old, is the
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -61,7 +62,14 @@ def utc_ms(text: str) -> int:
 
 def utc_text(wall_ms: int) -> str:
     """Write ms since 1970 as RFC 3339 UTC time with milliseconds."""
-    return (EPOCH + timedelta(milliseconds=wall_ms)).strftime(f"%Y-%m-%dT%H:%M:%S.{wall_ms % 1000:03d}Z")
+    seconds, ms = divmod(wall_ms, 1_000)
+    return f"{_second(seconds)}.{ms:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    # Most of what is said in a second bears the same one.
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _dated(text: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple
+from dataclasses import fields
+from operator import attrgetter
 from typing import NamedTuple
 from zlib import crc32
 
@@ -48,6 +49,12 @@ _STATUS = struct.Struct("<IIIIBHBHIIHBB")
 _BLOCK = struct.Struct("<BBIHHIIIIQBB")
 _PROBED = struct.Struct("<BIIB")
 _EVENT = struct.Struct("<BBH")
+
+# Not `dataclasses.astuple`: it copies deeply, and a device that is polled says STATUS ten times a second.
+_status_head = attrgetter(*(field.name for field in fields(Status) if field.name != "channels"))
+_identity = attrgetter(*(field.name for field in fields(Identity)))
+_probed = attrgetter(*(field.name for field in fields(Probed)))
+_event = attrgetter(*(field.name for field in fields(Event)))
 
 _BARE: dict[int, Request] = {0x01: Hello(), 0x05: Stop(), 0x07: Ask(), CUT_TYPE: Cut(), 0x09: SelfTest()}
 
@@ -101,17 +108,17 @@ def encode(reply: Reply, seq: int) -> bytes:
 def _packed(reply: Reply) -> tuple[int, bytes]:
     match reply:
         case Status(channels=blocks):
-            head = _STATUS.pack(*astuple(reply)[:-1], len(blocks), 0)
+            head = _STATUS.pack(*_status_head(reply), len(blocks), 0)
             return 0x82, head + b"".join(_BLOCK.pack(*block) for block in blocks)
         case Identity():
-            fields = (value.encode("ascii") if isinstance(value, str) else value for value in astuple(reply))
+            fields = (value.encode("ascii") if isinstance(value, str) else value for value in _identity(reply))
             return 0x81, _IDENTITY.pack(*fields)
         case Probed():
-            return 0x83, _PROBED.pack(*astuple(reply))
+            return 0x83, _PROBED.pack(*_probed(reply))
         case SelfTested():
             return 0x84, bytes((reply.result,))
         case Event():
-            return 0x8E, _EVENT.pack(*astuple(reply))
+            return 0x8E, _EVENT.pack(*_event(reply))
         case Nak():
             return 0x8F, bytes((reply.refused_type, reply.code))
 

@@ -125,17 +125,22 @@ class Model:
 
     def advance(self, now_us: int) -> None:
         """Do everything that is due up to and including now, each at its time."""
-        while (at_us := self.next_deadline_us()) is not None and at_us <= now_us:
-            if at_us == self._deadline_us():
-                self._expire(at_us)
-            elif due := self.stage.due():
-                self._pulse(at_us, due[1])
+        while True:
+            due, deadline_us = self.stage.due(), self._deadline_us()
+            if deadline_us is not None and deadline_us <= now_us and (due is None or deadline_us <= due[0]):
+                self._expire(deadline_us)
+            elif due is not None and due[0] <= now_us:
+                self._pulse(*due)
+            else:
+                return
 
     def _deadline_us(self) -> int | None:
-        if self.state not in {State.ARMED, State.RUNNING}:
+        if self.state is not State.ARMED and self.state is not State.RUNNING:
             return None
-        due = [self._dead_us()] if self.dead_man.value else []
-        return min(due if self.hung.value else [*due, self._ends_us], default=None)
+        dead_us = self._dead_us() if self.dead_man.value else None
+        if self.hung.value:
+            return dead_us
+        return self._ends_us if dead_us is None else min(dead_us, self._ends_us)
 
     def _dead_us(self) -> int:
         return self._fed_us + self._identity.dead_man_ms * 1000

@@ -91,14 +91,15 @@ class Ward:
         self._renewing: asyncio.Task[None] | None = None
 
     def _heard(self, message: Published) -> None:
-        said = json.loads(message.payload)
         match TOPICS.levels(message.topic):
             case (_, "ack", _, command_id):
-                self.answers.setdefault(command_id, []).append(said)
+                self.answers.setdefault(command_id, []).append(json.loads(message.payload))
             case (_, "state", "summary"):
-                self.summary = said
+                self.summary = json.loads(message.payload)
             case (_, "event", _):
-                self.events.append(said)
+                self.events.append(json.loads(message.payload))
+            case _:
+                return
         self._news.set()
 
     async def until(self, happened: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
