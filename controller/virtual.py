@@ -272,11 +272,12 @@ def configured(site: Site) -> Path:
 
 
 class Log:
-    """Hands on what the service of the present context logs."""
+    """Hands on what the service of the present context logs; outside of any world it prints, as without this module."""
 
     def msg(self, line: str) -> None:
         """Take a line."""
-        _WORLD.get().log(line)
+        world = _WORLD.get(None)
+        (structlog.PrintLogger().msg if world is None else world.log)(line)
 
     debug = info = warning = error = critical = msg
 

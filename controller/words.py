@@ -182,7 +182,9 @@ class Record:
         found: tuple[object, ...] | list[object]
         found = value if isinstance(value, tuple) else [getattr(value, name) for name in self._parts]
         if tuple(map(type, found)) != self._exact:
-            found = [part.write(item) for part, item in zip(self._parts.values(), found, strict=True)]
+            forms = zip(self._parts.values(), self._exact, found, strict=True)
+            # What is plain and of its type stands for itself; a call for each would be most of the time.
+            found = [item if type(item) is exact else part.write(item) for part, exact, item in forms]
         return dict(zip(self._parts, found, strict=True)) if self._named else found
 
     def read(self, data: object) -> object:

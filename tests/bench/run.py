@@ -1,7 +1,7 @@
 """Timings as ratios against a control measured in the same run, interleaved. Prints a table and JSON; asserts nothing.
 
 P3: `step(Tick)` with every monitor rule on a plateau, for 1, 2 and 8 channels, against a strict pydantic parse of a
-command of 437 bytes. P8: roundtrip.py.
+command of 437 bytes. P7: virtual.py. P8: roundtrip.py.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1] / "safety"))
 
 import roundtrip
+import virtual
 from rig import Modality, Programme, Rig, plan, rx
 
 from controller.contract.envelope import read
@@ -126,6 +127,7 @@ def main() -> None:
     console, kept = Console(width=120), []
     for measure, goal in (
         (ticks, "Goal of P3: 2 channels at most 3 x control."),
+        (lambda: virtual.measured(parse()), "Goal of P7: at most 500 x control."),
         (lambda: roundtrip.measured(REPETITIONS), "Goal of P8: at most 0.1 x control."),
     ):
         results = compared(measure())

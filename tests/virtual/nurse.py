@@ -31,7 +31,6 @@ WALL_US = 1_795_000_000_000_000
 CALM = {item.id: "no" for item in ITEMS}
 TOPICS = Topics("ward3")
 INTERIM = {"accepted", "in_progress"}
-PATIENCE_S = 600.0
 THERAPY_UA = 2_000
 """A test pulse is at most this."""
 
@@ -45,9 +44,10 @@ def prescribed(
     off_ms: int = 6_000,
     therapy_ms: int = 60_000,
     channels: int = 1,
+    wall_us: int = WALL_US,
 ) -> str:
     """A prescription: 20 mA, 300 us, 40 Hz."""
-    now = datetime.fromtimestamp(WALL_US // 1_000_000, UTC)
+    now = datetime.fromtimestamp(wall_us // 1_000_000, UTC)
     text = (
         f'id = "{name}"\nversion = 1\npatient = "{patient}"\nsensation = "S0"\n'
         f"valid_until = {(now + timedelta(days=7)).date()}\n"
@@ -67,28 +67,34 @@ def prescribed(
     return text
 
 
-def bench(name: str, seed: int = 0) -> Bench:
+def bench(name: str, seed: int = 0, now_us: int = START_US) -> Bench:
     """An emulated device of a kind, as the command line makes it."""
     kind = KINDS[name]
     build = kind.plan(Asked(kind.serial, kind.channels, boot=seed))
-    return Bench(build, [Skin()] * kind.channels, START_US, seed)
+    return Bench(build, [Skin()] * kind.channels, now_us, seed)
 
 
 class Ward:
     """A house with one bed, and its nurse."""
 
+    patience_s = 7_200.0
+
     def __init__(self, folder: Path, *, kind: str = "native", seed: int = 0) -> None:
         site = Site("ward3", folder, (Seat("dev1", kind, "bed1"),), (Person("physio-1", "physio"),))
-        self.bench = bench(kind, seed)
-        self.house = House(make, site, {"bed1": self.bench}, seed=seed, wall_us=WALL_US)
+        self.house = self.built(site, seed)
         self.house.on_published = self._heard
-        self.cable = self.house.beds["bed1"].cable
+        bed = self.house.beds["bed1"]
+        self.bench, self.cable = bed.bench, bed.cable
         self.summary: Said = {}
         self.answers: dict[str, list[Said]] = {}
         self.events: list[Said] = []
         self.asked = 0
         self._news = asyncio.Event()
         self._renewing: asyncio.Task[None] | None = None
+
+    def built(self, site: Site, seed: int) -> House:
+        """The house; its benches began when the loop did."""
+        return House(make, site, {"bed1": bench(site.seats[0].kind, seed)}, seed=seed, wall_us=WALL_US)
 
     def _heard(self, message: Published) -> None:
         match TOPICS.levels(message.topic):
@@ -102,9 +108,9 @@ class Ward:
                 return
         self._news.set()
 
-    async def until(self, happened: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
+    async def until(self, happened: Callable[[], object], patience_s: float | None = None) -> None:
         """Wait until something has come about that is told by a message."""
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(patience_s or self.patience_s):
             while not happened():
                 self._news.clear()
                 await self._news.wait()
