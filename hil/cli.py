@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from hil import cli_tape
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -153,6 +155,9 @@ def verify(
     typer.echo(f"whole: {len(found.files)} files, {'made with --dev: no evidence' if found.is_dev else 'evidence'}")
     if public_key is None:
         typer.echo(f"signed with {found.public_key}; whose key this is was not checked: give --public-key")
+
+
+cli_tape.add_to(app)
 
 
 def main() -> None:

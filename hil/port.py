@@ -138,12 +138,12 @@ def plugged(cable: Cable) -> Streams:
     return _streams(lambda protocol: CableEnd(protocol, cable))
 
 
-async def opened(url: str, line: Setting) -> Streams:
-    """Open a path or a `tcp://HOST:PORT`; raises OSError."""
+async def opened(url: str, line: Setting, *, keep: bool = False) -> Streams:
+    """Open a path or a `tcp://HOST:PORT`; `keep` what has arrived at the path before. Raises OSError."""
     if url.startswith("tcp://"):
         host, _, port = url.removeprefix("tcp://").rpartition(":")
         return await asyncio.open_connection(host.strip("[]"), int(port))
-    return _streams(lambda protocol: Terminal(protocol, _terminal(Path(url), line)))
+    return _streams(lambda protocol: Terminal(protocol, _terminal(Path(url), line, keep=keep)))
 
 
 async def hang_up(writer: asyncio.StreamWriter) -> None:
@@ -153,16 +153,17 @@ async def hang_up(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-def _terminal(path: Path, line: Setting) -> int:
+def _terminal(path: Path, line: Setting, *, keep: bool) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     try:
-        tty.setraw(descriptor)
+        tty.setraw(descriptor, termios.TCSANOW)
         mode = termios.tcgetattr(descriptor)
         mode[2] |= termios.CLOCAL | termios.CREAD
         mode[2] |= (line.stop_bits == 2) * termios.CSTOPB | (line.parity == "even") * termios.PARENB
         mode[4] = mode[5] = getattr(termios, f"B{line.baud}")
         termios.tcsetattr(descriptor, termios.TCSANOW, mode)
-        termios.tcflush(descriptor, termios.TCIOFLUSH)
+        if not keep:
+            termios.tcflush(descriptor, termios.TCIOFLUSH)
     except termios.error as failed:
         os.close(descriptor)
         raise OSError(f"{path}: no serial port: {failed.args[-1]}") from failed

@@ -92,10 +92,7 @@ def run(device: Build, bodies: list[Skin], link: Path, control: Path | None, *, 
 
 
 async def _serve(bench: Bench, link: Path, control: Path | None, *, until_eof: bool) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
+    ended = told_to_end(until_eof=until_eof)
     async with AsyncExitStack() as stack:
         emulator = Emulator(bench, Pty(link))
         stack.callback(emulator.stop)
@@ -104,12 +101,24 @@ async def _serve(bench: Bench, link: Path, control: Path | None, *, until_eof: b
         if control:
             await stack.enter_async_context(served(emulator, control))
         emulator.start()
-        serial = bench.device.badge()["serial"]
-        ready = {"link": str(link), "control": control and str(control), "pid": os.getpid(), "serial": serial}
-        print("ready", json.dumps(ready), flush=True)  # noqa: T201 - the one line that the starter waits for
-        if until_eof:
-            _at_eof(lambda: loop.call_soon_threadsafe(ended.set))
+        ready(link, control=control and str(control), serial=bench.device.badge()["serial"])
         await ended.wait()
+
+
+def ready(link: Path, **more: object) -> None:
+    """Tell whoever started this program that the port is there: the one line that the starter waits for."""
+    print("ready", json.dumps({"link": str(link), "pid": os.getpid(), **more}), flush=True)  # noqa: T201
+
+
+def told_to_end(*, until_eof: bool) -> asyncio.Event:
+    """What SIGTERM and SIGINT set, and the end of standard input where that counts; needs a running event loop."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    if until_eof:
+        _at_eof(lambda: loop.call_soon_threadsafe(ended.set))
+    return ended
 
 
 def _at_eof(act: Callable[[], object]) -> None:

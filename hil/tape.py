@@ -19,6 +19,12 @@ class Chunk(NamedTuple):
     data: bytes
 
 
+def agreed(one: bytes, other: bytes) -> int:
+    """How many bytes are the same from the beginning on."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
+
+
 class Tape:
     """A bounded record of the line."""
 

@@ -17,14 +17,12 @@ SECONDS = 30
 """Far more than anything here takes."""
 
 
-class Process:
-    """A running emulator."""
+class Running:
+    """A command that serves a port and has said that it is ready."""
 
-    def __init__(self, folder: Path, *options: str, stdin: int = subprocess.DEVNULL) -> None:
-        self.link, self.ctl = folder / "tty", folder / "ctl"
-        paths = ["--link", str(self.link), "--control", str(self.ctl)]
+    def __init__(self, *words: str, stdin: int = subprocess.DEVNULL) -> None:
         self.popen = subprocess.Popen(
-            [*COMMAND, "emulate", *paths, *options],
+            [*COMMAND, *words],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -42,6 +40,23 @@ class Process:
         out, errors = self.popen.communicate(timeout=SECONDS)
         return self.popen.returncode, out, errors
 
+    def kill(self) -> None:
+        """Leave nothing of it."""
+        if self.popen.poll() is None:
+            self.popen.kill()
+        for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
+            if pipe:
+                pipe.close()
+        self.popen.wait(SECONDS)
+
+
+class Process(Running):
+    """A running emulator."""
+
+    def __init__(self, folder: Path, *options: str, stdin: int = subprocess.DEVNULL) -> None:
+        self.link, self.ctl = folder / "tty", folder / "ctl"
+        super().__init__("emulate", "--link", str(self.link), "--control", str(self.ctl), *options, stdin=stdin)
+
 
 Start = Callable[..., Process]
 
@@ -53,19 +68,10 @@ def starting(usual: Path) -> Iterator[Start]:
 
         def start(*options: str, folder: Path = usual, stdin: int = subprocess.DEVNULL) -> Process:
             process = Process(folder, *options, stdin=stdin)
-            stack.callback(_ended, process)
+            stack.callback(process.kill)
             return process
 
         yield start
-
-
-def _ended(process: Process) -> None:
-    if process.popen.poll() is None:
-        process.popen.kill()
-    for pipe in (process.popen.stdin, process.popen.stdout, process.popen.stderr):
-        if pipe:
-            pipe.close()
-    process.popen.wait(SECONDS)
 
 
 def said(*arguments: str) -> tuple[int, str, str]:

@@ -422,5 +422,5 @@ def test_help_opens_no_room():
     )
     assert "emulate" in done.stdout
     opened = done.stdout.splitlines()[-1].split()
-    assert [name for name in opened if name.startswith("hil")] == ["hil"]
+    assert [name for name in opened if name.startswith("hil")] == ["hil", "hil.cli_tape"]
     assert "asyncio" not in opened
