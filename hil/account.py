@@ -40,7 +40,14 @@ def told(stand: Stand) -> dict[str, Any]:
 
 
 def run_of(
-    spec: Spec, suite: str, root: Path, began_at: datetime, took_ms: int, deselected: int, tests: tuple[Test, ...]
+    spec: Spec,
+    suite: str,
+    root: Path,
+    began_at: datetime,
+    took_ms: int,
+    deselected: int,
+    status: int,
+    tests: tuple[Test, ...],
 ) -> Run:
     """The whole run. It counts as a try, not as evidence, unless its tree is known to be committed."""
     clocks: dict[str, Literal["virtual", "emulator"]] = {"virtual": "virtual", "pty": "emulator"}
@@ -60,5 +67,6 @@ def run_of(
         ),
         bench=Bench(kind=spec.kind, url=spec.url, device=spec.device, scope=spec.scope),
         deselected=deselected,
+        exit_status=status,
         tests=tests,
     )

@@ -50,7 +50,7 @@ class Recorder:
         """Take over what a worker left out; each collects all the tests, so that all leave out the same."""
         self._deselected = max(self._deselected, getattr(node, "workeroutput", {}).get(DESELECTED, 0))
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the evidence; a worker leaves that to its master."""
         config = session.config
         if hasattr(config, "workeroutput"):
@@ -59,7 +59,9 @@ class Recorder:
             took_ms = round((datetime.now(UTC) - self._began_at).total_seconds() * 1_000)
             suite = " ".join(map(str, config.args))
             tests = tuple(self._tests.values())
-            run = run_of(self._bench, suite, config.rootpath, self._began_at, took_ms, self._deselected, tests)
+            run = run_of(
+                self._bench, suite, config.rootpath, self._began_at, took_ms, self._deselected, int(exitstatus), tests
+            )
             self._file.write_text(run.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

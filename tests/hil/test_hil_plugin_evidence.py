@@ -133,11 +133,13 @@ def test_what_cannot_be_collected_is_an_error_on_record(inner: Inner):
         "test_other.py": "error", "test_inner.py::test_passes": "passed",
     }  # fmt: skip
     assert "nothing_of_this_name" in run.tests[0].failure
+    assert run.exit_status == 1
 
 
 def test_what_was_left_out_is_counted(inner: Inner):
     run = inner.evidence("def test_a(): pass\ndef test_b(): pass\ndef test_c(): pass\n", "-k", "test_b")
     assert ([test.id for test in run.tests], run.deselected) == (["test_inner.py::test_b"], 2)
+    assert run.exit_status == 0
 
 
 @pytest.mark.parametrize(
