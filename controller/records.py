@@ -5,6 +5,7 @@ A wish to prepare comes through the door with names only; here it gets what they
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from safety.effects import PermitRequest
 from safety.messages import Prepare
@@ -14,6 +15,10 @@ from .host import Thread, Worker
 from .store.clinic import Clinic
 from .store.dose import Foreseen, Ledger
 from .store.papers import Paper, Papers
+from .store.tables import LedgerUnavailableError
+
+T = TypeVar("T")
+W = TypeVar("W")
 
 
 class Records:
@@ -33,7 +38,7 @@ class Records:
         Its prescription (None where there is none), the newest thresholds of its channels, what was vouched for
         last, and how far the treatment came that it continues. Raises LedgerUnavailableError.
         """
-        wish = await self._worker.do(self._with_papers, wish)
+        wish = await self._do(self._with_papers, wish)
         played_ms = 0
         if wish.rx is not None and wish.continues:
             played_ms = await self._played_ms(wish.patient, wish.rx, now_wall_ms)
@@ -48,7 +53,13 @@ class Records:
 
     async def keep(self, record: Paper) -> None:
         """Write down what a session has found out about its patient. Raises LedgerUnavailableError."""
-        await self._worker.do(self._papers.keep, record)
+        await self._do(self._papers.keep, record)
+
+    async def _do(self, call: Callable[[W], T], what: W) -> T:
+        try:
+            return await self._worker.do(call, what)
+        except OSError as error:
+            raise LedgerUnavailableError(str(error)) from error
 
     async def foresee(self, device: str, request: PermitRequest, now_wall_ms: int) -> Foreseen:
         """Give what the ledger would judge a reservation by; nothing is written. Raises LedgerError."""

@@ -56,7 +56,10 @@ class World(Protocol):
         """Give a word that no other has, of a-f and 0-9."""
 
     def disk_us(self, whose: str) -> tuple[int, int]:
-        """Say how long the next write takes until it will survive, and from then until that is known."""
+        """Say how long the next write takes until it will survive, and from then until that is known.
+
+        Raises OSError where it cannot be done at all.
+        """
 
     def open_line(
         self, port: str, baud: int, bits: int, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]

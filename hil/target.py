@@ -61,7 +61,10 @@ class World(Protocol):
         """A word of eight hexadecimal digits that no other life gets."""
 
     def disk_us(self, whose: str) -> tuple[int, int]:
-        """How long the next write takes until it will survive a crash, and from then until its writer knows."""
+        """How long the next write takes until it will survive a crash, and from then until its writer knows.
+
+        Raises OSError where the disk takes none.
+        """
 
     def open_line(
         self, port: str, baud: int, bits: int, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]

@@ -7,14 +7,17 @@ logged here, what went over a line and what reached the body at each bed's bench
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from random import Random
-from typing import Literal, NamedTuple, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, NoReturn, TypeAlias
 
 from hil.bench import Bench
 from hil.cable import Cable, HostEnd, Pace
 from hil.emulate import Emulator
+from hil.host import Disk, NoHost
 from hil.simtime import Process, SimLoop
 from hil.target import Make, Site, Target
 
@@ -22,6 +25,8 @@ PACES = {"native": Pace(115_200), "sciencemode4": Pace(3_000_000, 11), "sciencem
 """Baud and bits a byte of each kind of device: docs/native-protocol.md, IFU 1.1 of the P24, ScienceMode 2."""
 SYNC_US = 2_000
 """How long a disk takes to sync, unless told otherwise. Engineering default: a solid state disk."""
+
+NUMBERS: Mapping[Disk, int] = {"ok": 0, "full": errno.ENOSPC, "read_only": errno.EROFS}
 
 InFlight: TypeAlias = Literal["lands", "torn", "lost"]
 """What becomes of the bytes that a process had handed over when it was killed."""
@@ -73,7 +78,9 @@ class Life:
         return f"{self._house.random.getrandbits(32):08x}"
 
     def disk_us(self, whose: str) -> tuple[int, int]:
-        """How long the next write takes."""
+        """How long the next write takes; raises OSError where the disk is full, or read-only."""
+        if number := NUMBERS[self._house.disk_state]:
+            raise OSError(number, os.strerror(number))
         return self._house.disk_us(whose)
 
     def open_line(
@@ -116,7 +123,13 @@ class Life:
 
 
 class House:
-    """The site's world; needs a running loop of virtual time."""
+    """The site's world, and the `host.Host` of its benches; needs a running loop of virtual time."""
+
+    lacks: ClassVar[Mapping[str, str]] = {
+        "press": "a controller in memory has no memory of its own",
+        "broker": "the controller is called as its broker would call it, and there is none",
+        "flood": "the controller is called as its broker would call it, and there is none",
+    }
 
     def __init__(self, make: Make, site: Site, benches: Mapping[str, Bench], *, seed: int = 0, wall_us: int) -> None:
         """Plug a bench into the port of each seat; `wall_us` is the time of day at the start."""
@@ -127,10 +140,13 @@ class House:
         self.site = site
         self.random = Random(seed)  # noqa: S311 - repeatable, no secrets
         self.wall_ahead_us = wall_us - loop.now_us
+        self.disk_state: Disk = "ok"
         self.disk_us: Callable[[str], tuple[int, int]] = lambda _: (SYNC_US, 0)
         self.published: list[Published] = []
         self.logged: list[str] = []
         self.beds = {seat.port: Bed(seat.kind, benches[seat.port], lambda: loop.now_us) for seat in site.seats}
+        for bed in self.beds.values():
+            bed.bench.host = self
         self.on_published: Callable[[Published], None] = _unheard
         self.life: Life | None = None
         self._make = make
@@ -168,12 +184,34 @@ class House:
         await life.running
         self.life = None
 
-    def stall(self, us: int) -> None:
+    def stall(self, ms: int) -> None:
         """Hold the controller up, as a busy computer or SIGSTOP does; what comes to it meanwhile comes afterwards."""
+        if self.life is None:
+            return
         self._let_run()
-        process = self._living.process
+        process = self.life.process
         process.hold()
-        self._release = self.loop.call_later(us / 1_000_000, process.release)
+        self._release = self.loop.call_later(ms / 1_000, process.release)
+
+    def jump(self, ms: int) -> None:
+        """Set the controller's wall clock."""
+        self.wall_ahead_us += ms * 1_000
+
+    def disk(self, state: Disk) -> None:
+        """Let the controller's disk take no write, or take them again."""
+        self.disk_state = state
+
+    def press(self, left: int | None) -> NoReturn:  # noqa: ARG002 - the protocol's signature
+        """Refuse: raises NoHost."""
+        raise NoHost(self.lacks["press"])
+
+    def broker(self, away: bool) -> NoReturn:  # noqa: ARG002
+        """Refuse: raises NoHost."""
+        raise NoHost(self.lacks["broker"])
+
+    def flood(self, rate: int) -> NoReturn:  # noqa: ARG002
+        """Refuse: raises NoHost."""
+        raise NoHost(self.lacks["flood"])
 
     def _let_run(self) -> None:
         if self._release is not None:

@@ -78,7 +78,10 @@ def in_worker(
     @wraps(method)
     async def run(self: "Ledger", /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
         call = partial(method, self, *args, **kwargs)
-        return await self._worker.do(call)
+        try:
+            return await self._worker.do(call)
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerUnavailableError(str(error)) from error
 
     return run
 
@@ -177,11 +180,8 @@ class Ledger:
     def token(self, patient: str, device: str) -> int:
         """Give the newest token of a patient or a device (0: none yet)."""
         # Every session asks each second, and a question alone needs no lock: the file is asked directly.
-        try:
-            with closing(connect(self._path, "rw")) as connection:
-                (newest,) = connection.execute(NEWEST, (PATIENT, patient, DEVICE, device)).fetchone()
-        except sqlite3.Error as error:
-            raise LedgerUnavailableError(str(error)) from error
+        with closing(connect(self._path, "rw")) as connection:
+            (newest,) = connection.execute(NEWEST, (PATIENT, patient, DEVICE, device)).fetchone()
         return newest or 0
 
     @in_worker

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
@@ -17,6 +19,7 @@ from hil.bench import Bench
 from hil.body import Skin
 from hil.devices.device import Asked
 from hil.devices.kinds import KINDS
+from hil.host import NoHost
 from hil.target import Person, Seat, Serial, Site, Target, World
 from hil.world import PACES, SYNC_US, House, InFlight, Published
 
@@ -113,7 +116,7 @@ def test_what_it_says_is_kept_with_its_time_and_told_in_the_worlds_own_context()
         await asyncio.sleep(0)
         assert house.published[-1] == (START_US + 1_500_000, "toy/word", b"again", 0, True, None)
         # Told from the world's own process: it goes on while the controller is held.
-        house.stall(1_000_000)
+        house.stall(1_000)
         await asyncio.sleep(0)
         assert heard == house.published
 
@@ -141,7 +144,7 @@ def test_the_wall_clock_may_be_set_and_the_boot_clock_goes_on():
         house.start()
         world = toy_of(house).world
         assert (world.now_us(), world.wall_us()) == (START_US, WALL_US)
-        house.wall_ahead_us -= 60_000_000
+        house.jump(-60_000)
         await asyncio.sleep(1)
         assert (world.now_us(), world.wall_us()) == (START_US + 1_000_000, WALL_US - 59_000_000)
 
@@ -181,13 +184,41 @@ def test_a_kill_drops_the_handles_and_no_last_word_is_heard(in_flight: InFlight,
         house.hear("word", b"lost")
         with pytest.raises(RuntimeError, match="no controller lives"):
             house.kill()
-        with pytest.raises(RuntimeError, match="no controller lives"):
-            house.stall(1)
+        house.stall(1)
 
     house = told(story)
     # Its last words were said when the loop ended, and nobody heard them.
     assert "toy/last" not in {message.topic for message in house.published}
     assert house.logged == ["it lives"]
+
+
+def test_a_disk_that_takes_nothing_says_why_until_it_is_well_again():
+    async def story(house: House) -> None:
+        house.start()
+        world = toy_of(house).world
+        for fault, number in (("disk_full", errno.ENOSPC), ("read_only_disk", errno.EROFS)):
+            with (
+                house.beds["bed1"].bench.faults.injected(fault),
+                pytest.raises(OSError, match=os.strerror(number)) as caught,
+            ):
+                world.disk_us("journal")
+            assert caught.value.errno == number
+            assert world.disk_us("journal") == (SYNC_US, 0)
+
+    told(story)
+
+
+def test_what_a_house_in_memory_lacks_is_refused_by_name():
+    async def story(house: House) -> None:
+        bench = house.beds["bed1"].bench
+        for fault in ("memory_pressure", "broker_loss", "broker_flood"):
+            with pytest.raises(NoHost, match=r"no memory of its own|there is none"):
+                bench.faults.inject(fault)
+        for act in (lambda: house.press(1), lambda: house.broker(True), lambda: house.flood(1)):
+            with pytest.raises(NoHost):
+                act()
+
+    told(story)
 
 
 def test_the_next_life_has_the_line_to_itself():
@@ -211,11 +242,11 @@ def test_a_stall_holds_it_up_and_a_kill_ends_the_stall():
     async def story(house: House) -> None:
         house.start()
         await asyncio.sleep(0.5)
-        house.stall(2_000_000)
-        house.stall(3_000_000)
+        house.stall(2_000)
+        house.stall(3_000)
         await asyncio.sleep(4)
         assert times(house) == [START_US, START_US + 3_500_000]
-        house.stall(1_000_000)
+        house.stall(1_000)
         house.kill()
         await asyncio.sleep(5)
         assert len(times(house)) == 2

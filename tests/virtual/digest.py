@@ -22,7 +22,7 @@ async def played(folder: Path, kind: str, seed: int) -> Ward:
     ward.house.target.prescribe(prescribed(therapy_ms=30_000))
     await ward.running()
     await asyncio.sleep(5)
-    ward.house.stall(120_000)
+    ward.house.stall(120)
     await asyncio.sleep(2)
     await ward.must("session.pause")
     await asyncio.sleep(2)

@@ -132,11 +132,11 @@ def test_what_a_kill_finds_before_it_is_synced_is_lost_and_after_that_it_is_kept
 def test_a_short_stall_is_borne_and_a_long_one_ends_by_the_dead_man_and_a_stop(folder: Path):
     async def story(ward: Ward) -> None:
         told = len(ward.events)
-        ward.house.stall(50_000)
+        ward.house.stall(50)
         await asyncio.sleep(2)
         assert (ward.summary["phase"], ward.events[told:]) == ("running", [])
         stalled_us = ward.house.loop.now_us
-        ward.house.stall(3_000_000)
+        ward.house.stall(3_000)
         await asyncio.sleep(2.9)
         assert (ward.summary["phase"], ward.events[told:]) == ("running", [])
         assert ward.pulses()[-1].at_us <= stalled_us + DEAD_MAN_US + KEEP_ALIVE_US
@@ -151,7 +151,7 @@ def test_a_short_stall_is_borne_and_a_long_one_ends_by_the_dead_man_and_a_stop(f
 @pytest.mark.hazard("H35")
 def test_a_kill_of_a_stalled_controller_is_final(folder: Path):
     async def story(ward: Ward) -> None:
-        ward.house.stall(200_000)
+        ward.house.stall(200)
         await asyncio.sleep(0.1)
         ward.house.kill()
         said = len(ward.house.published)
@@ -188,7 +188,7 @@ def test_a_line_that_is_pulled_ends_the_session_and_comes_back(folder: Path):
 @pytest.mark.hazard("H49")
 def test_a_jump_of_the_wall_clock_is_seen_at_the_next_tick_and_moves_no_deadline(folder: Path):
     async def story(ward: Ward) -> None:
-        ward.house.wall_ahead_us += 3_600_000_000
+        ward.house.jump(3_600_000)
         jumped_us, told = ward.house.loop.now_us, len(ward.events)
         await asyncio.sleep(3)
         assert [event["kind"] for event in ward.events[told:]] == ["fault.latched", "session.paused", "stop.confirmed"]
@@ -237,3 +237,38 @@ def test_a_prescription_may_be_imported_before_the_first_life(folder: Path):
         await ward.prepared()
 
     in_virtual_time(main())
+
+
+@pytest.mark.hazard("H35")
+@pytest.mark.hazard("H39")
+@pytest.mark.parametrize("fault", ["disk_full", "read_only_disk"])
+def test_a_disk_that_takes_nothing_ends_the_session_in_a_second_and_loses_no_entry(folder: Path, fault: str):
+    async def story(ward: Ward) -> None:
+        told, rows = len(ward.events), journal(folder)
+        with ward.bench.faults.injected(fault):
+            began_us = ward.house.loop.now_us
+            ward.send("session.adjust", {"channel": 1, "delta_ua": -500})
+            await ward.until(lambda: "session.stopped" in [event["kind"] for event in ward.events[told:]], 2)
+            assert {event["rule"] for event in ward.events[told:] if event["rule"]} == {"M32"}
+            assert ward.pulses()[-1].at_us <= began_us + 1_000_000 + 2 * TICK_US
+            await asyncio.sleep(5)
+            assert journal(folder) == rows
+            assert charged(folder)[0][1] is None
+        await asyncio.sleep(2)
+        kinds = journal(folder) - rows
+        assert (kinds["latch"], kinds["settle"], kinds["close"]) == (1, 1, 1)
+        assert charged(folder)[0][1] is not None
+
+    ward = played(folder, story)
+    assert sum('"journal.failing"' in line for line in ward.house.logged) == 1
+
+
+@pytest.mark.hazard("H35")
+def test_faults_of_the_controllers_surroundings_act_on_the_controller_in_memory(folder: Path):
+    async def story(ward: Ward) -> None:
+        told = len(ward.events)
+        ward.bench.faults.inject("late_tick", ms=160)
+        await asyncio.sleep(1)
+        assert ward.events[told]["rule"] == "M25"
+
+    played(folder, story)
