@@ -6,6 +6,7 @@ measurement says of its limit has to be true.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -185,7 +186,7 @@ class Run(_Model):
 
     @model_validator(mode="after")
     def _has_each_once(self) -> Self:
-        ids = [test.id for test in self.tests]
-        if twice := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
+        counts = Counter(test.id for test in self.tests)
+        if twice := [id_ for id_, count in counts.items() if count > 1]:
             raise ValueError(f"tests named twice: {', '.join(twice)}")
         return self

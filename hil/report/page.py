@@ -11,7 +11,6 @@ from markupsafe import Markup, escape
 
 from hil.evidence import Run, Test
 from hil.report import figures, plots
-from hil.report.axis import engineering
 from hil.report.kills import Kills, Mutants
 from hil.report.matrix import Requirements, matrix, named, silent
 from hil.report.verdict import count, judge
@@ -53,13 +52,12 @@ def html(run: Run, extras: Extras) -> str:
     environment.filters |= {
         "second": second,
         "part": part,
-        "amount": engineering,
-        "anchor": anchor,
         "breakable": breakable,
     }
     rows = matrix(run, extras.requirements or named(run))
     kills = extras.kills.root if extras.kills else None
     before = extras.baseline
+    told = [test for test in run.tests if tells(test)]
     texts = {
         each.id: each.text
         for kind in ((extras.requirements.hazards, extras.requirements.rules) if extras.requirements else ())
@@ -76,12 +74,12 @@ def html(run: Run, extras: Extras) -> str:
         texts=texts,
         required=extras.requirements is not None,
         listed=LISTED,
-        told=[test for test in run.tests if tells(test)],
-        names={test.id: number for number, test in enumerate(run.tests, 1)},
+        told=told,
+        names={test.id: f"test-{number}" for number, test in enumerate(told, 1)},
         pictures=lambda test: [
-            (Markup(picture.svg), picture.words)  # noqa: S704 - made of numbers, and texts that are escaped
+            # Made of numbers, and of texts that are escaped. Of a silent channel there is nothing to draw.
+            (Markup(plots.draw(test, channel)) if channel.pulses or channel.commanded else "", plots.words(channel))  # noqa: S704
             for channel in test.channels
-            for picture in (plots.draw(test, channel),)
         ],
         begin_us=lambda test: plots.span(test).begin_us,
         figures=[
@@ -131,11 +129,6 @@ def part(rows: Sequence[Any]) -> Part:
     if len(rows) <= SHOWN:
         return Part(rows, 0, ())
     return Part(rows[: SHOWN // 2], len(rows) - SHOWN, rows[-SHOWN // 2 :])
-
-
-def anchor(number: int) -> str:
-    """The anchor of a test's section."""
-    return f"test-{number}"
 
 
 def breakable(id_: str) -> Markup:

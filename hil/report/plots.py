@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import accumulate
-from typing import NamedTuple
 
 from hil.evidence import Channel, Injection, Test
 from hil.report.axis import LEFT, RIGHT, WIDTH, Panel, Span, columns, engineering, nice, panel
@@ -19,13 +18,6 @@ ROW, CURRENT, CHARGE, BETWEEN, BELOW = 17, 190, 64, 24, 26
 BARS = 24
 LETTER = 8
 """Width of a letter of a label, in pixels, at most."""
-
-
-class Picture(NamedTuple):
-    """A drawing, and the same in words."""
-
-    svg: str
-    words: str
 
 
 def span(test: Test) -> Span:
@@ -40,7 +32,7 @@ def span(test: Test) -> Span:
     return Span(min(times, default=0), max(times, default=0))
 
 
-def draw(test: Test, channel: Channel) -> Picture:
+def draw(test: Test, channel: Channel) -> str:
     """One channel of a test."""
     shown = span(test)
     rows = _rows(shown, test.injections)
@@ -69,7 +61,7 @@ def draw(test: Test, channel: Channel) -> Picture:
         *_limit(current, limit),
         "</svg>",
     )
-    return Picture("\n".join(parts), words(channel))
+    return "\n".join(parts)
 
 
 def words(channel: Channel) -> str:
@@ -148,14 +140,13 @@ def _label(number: int, injection: Injection) -> str:
 
 
 def _bands(shown: Span, rows: list[tuple[float, int]], injections: Sequence[Injection], bottom: float) -> Iterator[str]:
-    for number, (each, (label_x, row)) in enumerate(zip(injections, rows, strict=True), 1):
-        x = shown.x(each.at_us)
+    for each, (_, row) in zip(injections, rows, strict=True):
+        x, y = shown.x(each.at_us), (row + 1) * ROW
         wide = max(shown.x(shown.end_us if each.until_us is None else each.until_us) - x, 2)
-        y = row * ROW
-        size = f'width="{wide:.1f}" height="{bottom - y - ROW:.1f}"'
-        yield f'<rect class="fault" x="{x}" y="{y + ROW}" {size}/>'
-        yield f'<line class="fault-edge" x1="{x}" x2="{x}" y1="{y + ROW}" y2="{bottom}"/>'
-        yield f'<text class="fault-name" x="{label_x:.1f}" y="{y + 12}">{escape(_label(number, each))}</text>'
+        yield f'<rect class="fault" x="{x}" y="{y}" width="{wide:.1f}" height="{bottom - y:.1f}"/>'
+        yield f'<line class="fault-edge" x1="{x}" x2="{x}" y1="{y}" y2="{bottom}"/>'
+    for number, (each, (x, row)) in enumerate(zip(injections, rows, strict=True), 1):
+        yield f'<text class="fault-name" x="{x:.1f}" y="{row * ROW + 12}">{escape(_label(number, each))}</text>'
 
 
 def _grid(frame: Panel, unit: str) -> Iterator[str]:

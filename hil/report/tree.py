@@ -30,7 +30,7 @@ def look(suite: Path, apart: Path | None = None) -> Tree:
     root = Path(top.rstrip("\n"))
     inside = apart is not None and apart.resolve().is_relative_to(root.resolve())
     but = [f":(top,exclude,literal){apart.resolve().relative_to(root.resolve())}"] if apart and inside else []
-    rows = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", ":(top)", *but)
+    rows = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", ".", *but)
     changed = None if rows is None else tuple(row[3:] for row in rows.split("\0") if row)
     return Tree(commit.strip(), changed)
 

@@ -185,6 +185,13 @@ def test_a_long_transcript_is_shortened_in_words():
     assert "are left out here" not in seen(case_of(serial=serial[:SHOWN])).text
 
 
+def test_a_silent_channel_is_told_and_not_drawn():
+    page = seen(case_of(channels=(channel(),)))
+    assert "Channel 1: no current was delivered." in page.text
+    assert len(page.all("figure")) == 0
+    assert len(seen(case_of(channels=(channel(commanded=(step(0, 1),)),))).all("figure")) == 1
+
+
 def test_without_extras_the_page_says_so():
     text = seen(case_of("test_a", "H01 G01")).text
     for words in (
