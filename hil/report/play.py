@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -58,6 +59,8 @@ def play(asked: Asked, log: Path, console: Console) -> Run:
 
 
 def _run(command: Sequence[str], log: Path, console: Console) -> int:
+    # Compiled files would make a tree unclean that nobody has touched.
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"))
     with (
         log.open("wb") as out,
@@ -65,7 +68,7 @@ def _run(command: Sequence[str], log: Path, console: Console) -> int:
             *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
         ) as progress,
         subprocess.Popen(  # noqa: S603 - pytest, by this interpreter
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
         ) as process,
     ):
         task = progress.add_task("tests", total=100)
