@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +15,10 @@ from hil.emulate import Emulator
 from hil.faults import FAULTS
 from hil.host import Host as Surroundings
 from hil.host import NoHost
+from hil.start import _serve
 from hil.verbs import answer
 from hil.wire import NullModem
+from tests.conftest import Until
 from tests.hil.around import NotedHost, noted
 from tests.hil.host import Host, answers_normally
 
@@ -135,3 +141,15 @@ async def test_at_the_back_door_it_has_a_code_of_its_own(host: Host):
     assert answer(emulator, b'{"do": "fault.list"}')["standing"] == []
     assert host.bench.host is None
     emulator.stop()
+
+
+async def test_a_bench_that_is_told_to_end_lets_the_host_go(
+    host: Host, around: NotedHost, tmp_path: Path, capsys: pytest.CaptureFixture[str], until: Until
+):
+    serving = asyncio.create_task(_serve(host.bench, tmp_path / "tty", None, until_eof=False))
+    await until(lambda: capsys.readouterr().out.startswith("ready"))
+    host.bench.faults.inject("late_tick", ms=86_400_000)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await serving
+    assert around.told == [("stall", 86_400_000), ("stall", 0)]
+    assert host.bench.faults.standing() == []
