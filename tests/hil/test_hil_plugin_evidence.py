@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hil.evidence import Injection, Measurement
+from hil.evidence import Injection, Measurement, Test
+from hil.recorder import Recorder
+from hil.stand import spec
 from tests.hil.inner import Inner
 
 pytestmark = pytest.mark.hazard("H35")
@@ -218,3 +220,12 @@ def test_a_failure_in_a_worker_says_how_it_is_done_again(inner: Inner):
     result = inner.run("async def test_it(bench): assert False\n", "--bench=pty", "-n2")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["pytest test_inner.py::test_it --bench pty --bench-device native --bench-seed 0"])
+
+
+def test_of_a_test_that_was_tried_again_the_failure_stays(tmp_path: Path):
+    recorder = Recorder(spec("virtual", "native", 0, None), tmp_path / "unused")
+    for outcome in ("passed", "failed", "passed"):
+        report = pytest.TestReport("a.py::test", ("a.py", 1, "test"), {}, "passed", None, "teardown")
+        report.bench_test = Test(id="a.py::test", outcome=outcome).model_dump_json()
+        recorder.pytest_runtest_logreport(report)
+    assert [test.outcome for test in recorder._tests.values()] == ["failed"]
