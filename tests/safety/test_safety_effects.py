@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import MISSING, FrozenInstanceError, fields, is_dataclass
 from typing import get_args, get_type_hints
 
 import pytest
@@ -77,3 +77,17 @@ def test_what_a_request_or_a_settlement_does_not_say_is_nothing():
     assert (settled.completed, settled.played_ms, settled.ua) == (False, 0, ())
     names = [spec.name for spec in fields(effects.PermitRequest) if spec.name != "skin_checked"]
     assert effects.PermitRequest(**dict.fromkeys(names)).skin_checked is False
+
+
+def test_what_is_not_said_is_nothing():
+    silent = {
+        kind: {spec.name: spec.default for spec in fields(kind) if spec.default is not MISSING}
+        for kind in (effects.ChannelRequest, effects.PermitRequest, effects.Settlement, Answer, Said)
+    }
+    assert silent == {
+        effects.ChannelRequest: {"ua": 0, "ohm": 0, "pads": ()},
+        effects.PermitRequest: {"skin_checked": False},
+        effects.Settlement: {"completed": False, "played_ms": 0, "ua": ()},
+        Answer: {"reasons": (), "details": ()},
+        Said: {"rule": "", "code": "OK", "priority": "none", "reasons": (), "details": ()},
+    }

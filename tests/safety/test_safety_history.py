@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import MISSING, FrozenInstanceError, fields
 
 import pytest
 
@@ -30,6 +30,8 @@ def test_a_record_says_all_that_the_ledger_rules_ask():
 def test_a_history_without_older_sessions_says_so():
     history = History(patient="p-1", records=(RECORD,), locked_sites=())
     assert history.earlier == ()
+    silent = {spec.name: spec.default for spec in fields(History) if spec.default is not MISSING}
+    assert silent == {"earlier": (), "older": (), "adverse": (), "pads": (), "corrections": (), "whole": True}
     assert history == History(patient="p-1", records=(RECORD,), locked_sites=(), earlier=())
 
 

@@ -141,10 +141,12 @@ def test_what_a_message_does_not_say_is_nothing():
 @pytest.mark.rule("X7")
 @pytest.mark.hazard("H40")
 def test_a_measurement_that_a_device_does_not_tell_of_is_not_fitted():
-    names = [spec.name for spec in fields(messages.Capabilities) if spec.default is MISSING]
-    bare = messages.Capabilities(**dict.fromkeys(names, 1))
-    assert (bare.balance, bare.temperature, bare.rails_mv, bare.reprobe) == (False, False, (), False)
-    assert messages.Sample(*range(14))[14:] == (None, None)
+    silent = {spec.name: spec.default for spec in fields(messages.Capabilities) if spec.default is not MISSING}
+    assert silent == {
+        "balance": False, "temperature": False, "rails_mv": (), "reprobe": False, "echo": True, "min_gap_us": 0,
+        "max_gap_us": 65_535, "mute_us": 0, "one_period": False, "probe_pulses": 1,
+    }  # fmt: skip
+    assert messages.Sample._field_defaults == {"imbalance_ppm": None, "skin_mdeg": None}
 
 
 @pytest.mark.rule("G25")

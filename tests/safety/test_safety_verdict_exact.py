@@ -39,3 +39,7 @@ def test_a_lock_is_cleared_by_its_scope_and_all_else_by_how_hard_it_acts(severit
     for scope in Scope:
         expected = Clear.MAINTENANCE if scope is Scope.DEVICE else Clear.ACK_QUALIFIED
         assert clear_class(severity, scope) is (expected if lock else rest)
+
+
+def test_a_reason_without_figures_is_about_no_channel_and_names_no_unit():
+    assert Reason._field_defaults == {"channel": 0, "asked": 0, "allowed": 0, "unit": ""}
