@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from hil.evidence import Bench, Channel, Chunk, Environment, Run, Test
 from hil.report.tree import look
+from hil.spoken import commanded, words
 from hil.stand import Spec, Stand
 
 PACKAGES = ("pytest", "pytest-asyncio", "stimwarden")
@@ -18,11 +19,13 @@ PACKAGES = ("pytest", "pytest-asyncio", "stimwarden")
 def told(stand: Stand) -> dict[str, Any]:
     """The fields of `evidence.Test` that a bench can fill."""
     notes, core = stand.notes, stand.core
+    tape = core.tape.since()
+    told_ua = commanded(tape, core.device.kind) | notes.commanded
     channels = [
         Channel(
             number=index + 1,
             pulses=tuple(core.scope.pulses(index + 1)),
-            commanded=notes.commanded.get(index + 1, ()),
+            commanded=told_ua.get(index + 1, ()),
             limit_ua=notes.limits_ua.get(index + 1),
             dropped=core.scope.dropped(index + 1),
         )
@@ -32,7 +35,10 @@ def told(stand: Stand) -> dict[str, Any]:
         "injections": tuple(notes.injections),
         "measurements": tuple(notes.measurements),
         "channels": tuple(one for one in channels if one.pulses or one.commanded),
-        "serial": tuple(Chunk(at_us=at_us, direction=way, data=data) for at_us, way, data in core.tape.since()),
+        "serial": tuple(
+            Chunk(at_us=at_us, direction=way, data=data, words=said)
+            for (at_us, way, data), said in zip(tape, words(tape, core.device.kind), strict=True)
+        ),
         "mqtt": tuple(notes.messages),
         "journal": notes.journal,
         "attachments": tuple(notes.attachments),

@@ -38,7 +38,7 @@ async def test_it(bench, scope, faults, measure, clock):
     measure("peak", mA, scope.total().max_ua * uA).equals(30)
     bench.attach("note.txt", b"kept")
     bench.notes.limits_ua[1] = 25_000
-    bench.notes.commanded[1] = (Step(clock.now_us, 20_000),)
+    bench.notes.commanded[2] = (Step(clock.now_us, 5_000),)
     bench.notes.messages.append(Message(at_us=1, direction="sent", topic="t", payload="p"))
     bench.notes.journal = Journal(chain="whole")
     await talk.close()
@@ -57,10 +57,12 @@ def test_of_a_test_everything_that_the_bench_knows_is_kept(inner: Inner):
     assert test.measurements == (
         Measurement(name="peak", value=30.0, unit="mA", limit="exactly", low=30.0, high=30.0, passed=True),
     )
-    (channel,) = test.channels
+    channel, other = test.channels
+    assert [step.ua for step in other.commanded] == [5_000]
     assert (channel.number, channel.limit_ua, channel.dropped) == (1, 25_000, 0)
     assert [trace.first_ua for trace in channel.pulses] == [20_000, 30_000]
-    assert [step.ua for step in channel.commanded] == [20_000]
+    assert [step.ua for step in channel.commanded] == [20_000, 0]
+    assert [chunk.words for chunk in test.serial if chunk.direction == "to_device"] == ["HELLO", "ARM", "DRIVE", "STOP"]
     assert [chunk.direction for chunk in test.serial if chunk.direction == "to_device"] == ["to_device"] * 4
     assert test.serial[0].at_us <= injection.at_us <= test.serial[-1].at_us
     assert [(one.name, one.media_type, one.data) for one in test.attachments] == [("note.txt", "text/plain", b"kept")]

@@ -67,6 +67,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "git").symlink_to(program)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     return Place(tmp_path)
 
 
@@ -104,6 +105,13 @@ def test_a_suite_that_fails_is_reported_and_ends_with_1(place: Place):
     verify(place.out)
     assert [test.outcome for test in place.evidence().tests] == ["passed", "failed"]
     assert "1 failed, 1 passed" in (place.out / "pytest.txt").read_text(encoding="utf-8")
+
+
+def test_a_run_that_ends_badly_after_its_last_test_has_not_passed(place: Place):
+    end = "import os\ndef pytest_unconfigure():\n    os._exit(7)\n"
+    (place.suite / "conftest.py").write_text(end, encoding="ascii")
+    code, text = place.run("--dev")
+    assert (code, "Failed: no test failed, but pytest ended with status 7." in text) == (1, True)
 
 
 # Refused
