@@ -46,7 +46,7 @@ def _case(test: Test) -> ET.Element:
     case = ET.Element(
         "testcase", classname=_legal(path), name=_legal(name + bracket + case_id), time=f"{test.took_ms / 1000:.3f}"
     )
-    figures = [(f"measured.{each.name}", f"{each.value:g} {each.unit}") for each in test.measurements]
+    figures = [(f"measured.{each.name}", f"{each.value:g} {each.unit}".strip()) for each in test.measurements]
     marks = [("rule", rule) for rule in test.rules] + [("hazard", hazard) for hazard in test.hazards]
     faults = [("fault", each.fault) for each in test.injections]
     _properties(case, marks + faults + figures)

@@ -79,13 +79,15 @@ def natural(id_: str) -> tuple[object, ...]:
 
 
 def _asked(run: Run, requirements: Requirements) -> Iterator[Row]:
+    # A suite that knows no rules at all has a matrix of hazards and tests.
+    has_rules = bool(requirements.rules or any(hazard.rules for hazard in requirements.hazards))
     for hazard in requirements.hazards:
         for rule in hazard.rules:
             tests = tuple(test for test in run.tests if rule in test.rules)
             yield Row(hazard.id, rule, tests, _gaps(tests))
         own = tuple(test for test in run.tests if hazard.id in test.hazards and not set(hazard.rules) & set(test.rules))
         if own or not hazard.rules:
-            lonely = () if hazard.rules else ("no rule stands against it",)
+            lonely = () if hazard.rules or not has_rules else ("no rule stands against it",)
             yield Row(hazard.id, "", own, lonely + _gaps(own))
     against = {rule for hazard in requirements.hazards for rule in hazard.rules}
     for one in requirements.rules:

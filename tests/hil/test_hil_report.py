@@ -113,6 +113,12 @@ def test_without_a_list_the_markers_make_the_rows():
     ]
 
 
+def test_a_suite_without_any_rule_has_hazards_and_tests():
+    one = case_of("t1", "H01")
+    assert matrix(run_of(one), named(run_of(one))) == [Row("H01", "", (one,), ())]
+    assert matrix(run_of(), Requirements(hazards=(Hazard(id="H01"),))) == [Row("H01", "", (), ("no test",))]
+
+
 def test_a_test_that_names_nothing_is_told():
     nothing = case_of("t1", "")
     assert silent(run_of(nothing, case_of("t2", "H01"), case_of("t3", "G01"))) == [nothing]

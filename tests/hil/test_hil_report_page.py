@@ -185,6 +185,11 @@ def test_a_long_transcript_is_shortened_in_words():
     assert "are left out here" not in seen(case_of(serial=serial[:SHOWN])).text
 
 
+def test_a_count_has_no_unit():
+    pulses = measured(48, "pulses", at_most=0).model_copy(update={"unit": ""})
+    assert "pulses 48, at most 0 (beyond)" in seen(case_of(measurements=(pulses,))).text
+
+
 def test_a_silent_channel_is_told_and_not_drawn():
     page = seen(case_of(channels=(channel(),)))
     assert "Channel 1: no current was delivered." in page.text
