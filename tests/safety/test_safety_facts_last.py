@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rig import Check, Pause, Phase, Resume, Rig, only, plan, rx, standing
+from rig import CAPS, Check, IdealDevice, Pause, Phase, Resume, Rig, only, plan, replace, rx, standing
 
 from safety import facts
 from safety.messages import DeviceState, Heard
@@ -80,3 +80,38 @@ def test_a_stop_that_is_confirmed_late_where_no_session_is_left_locks_and_stops_
     assert [type(effect).__name__ for effect in turn.effects].count("Silence") == 0
     assert [latch.rule for latch in turn.station.latches] == ["M29"]
     assert turn.station.stopping is None
+
+
+# What a stop that had to be repeated costs
+
+
+@pytest.mark.rule("L08")
+@pytest.mark.hazard("H10")
+@pytest.mark.parametrize(
+    ("tries", "outcome", "readback", "is_charged"),
+    [(2, "", False, True), (1, "", False, False), (2, "stopped", False, False), (2, "", True, False)],
+)
+def test_only_a_pause_that_was_repeated_on_a_device_that_counts_nothing_is_charged_more(
+    tries: int, outcome: str, *, readback: bool, is_charged: bool
+) -> None:
+    rig = Rig(device=IdealDevice(caps=replace(CAPS, readback=readback))).plateau()
+    rig.must(Pause())
+    before = rig.station.session.channels
+    turn = Turn(
+        rig.station._replace(stopping=Stopping(rig.mono_ms - 50, tries, False, False, outcome, "", "")), rig.now
+    )
+    facts.confirm(turn)
+    nc, i2t, on_ms = before[0].spent
+    more = (nc + 3 * 12_600, i2t + 3 * 252_000_000_000, on_ms + 50) if is_charged else before[0].spent
+    assert turn.station.session.channels == (before[0]._replace(spent=more),)
+
+
+@pytest.mark.rule("L08")
+@pytest.mark.hazard("H10")
+def test_a_stop_without_a_session_is_confirmed_and_costs_nobody_anything() -> None:
+    rig = Rig(device=IdealDevice(caps=replace(CAPS, readback=False))).prepared()
+    stopping = Stopping(rig.mono_ms - 50, 2, False, False, "", "", "")
+    turn = Turn(rig.station._replace(stopping=stopping, session=None, phase=Phase.IDLE), rig.now)
+    facts.confirm(turn)
+    assert (turn.station.session, turn.station.stopping) == (None, None)
+    assert [effect.message.kind for effect in turn.effects] == ["stop.confirmed"]
