@@ -423,6 +423,16 @@ def test_a_prepared_session_that_nobody_claims_is_abandoned() -> None:
 
 
 @pytest.mark.rule("M05")
+@pytest.mark.hazard("H32")
+def test_a_paused_session_waits_for_whoever_claims_it_next() -> None:
+    rig = standing(Phase.PAUSED)
+    assert rig.station.stopping is None
+    rig.must(Release())
+    rig.tick(200, renew=False)
+    assert (rig.phase, rig.notes("close")) == (Phase.PAUSED, [])
+
+
+@pytest.mark.rule("M05")
 def test_a_wish_on_its_way_keeps_a_prepared_session() -> None:
     rig = standing(Phase.PREPARED)
     rig.committing = False

@@ -54,3 +54,16 @@ def test_a_share_of_what_is_tolerated_is_rounded_down():
     wanted = rx(one, programme=replace(rx().programme, modality=Modality.TENS))
     limits = replace(HARD[Modality.TENS], tens_tolerance_ppm=850_000, uncalibrated_ua=90_000)
     assert pulse.cap_ua(Lane(wanted, one, one.train(20_000), limits, CAPS, WALL_MS)) == 59_505
+
+
+@pytest.mark.rule("G08")
+@pytest.mark.hazard("H08")
+@pytest.mark.parametrize(("most_ua", "found"), [(0, "LIM.CURRENT"), (1, "LIM.WINDOW"), (2, "LIM.CURRENT")])
+def test_a_window_of_one_microampere_below_the_motor_threshold_is_none(most_ua: int, found: str):
+    base = plan()
+    assert base.calibration is not None
+    one = replace(base, calibration=replace(base.calibration, sensory_ua=None, motor_ua=2, maximal_ua=70_000))
+    limits = replace(HARD[Modality.NMES], amplitude_ua=most_ua)
+    reason = pulse.g08(Lane(rx(one), one, one.train(20_000), limits, CAPS, WALL_MS))
+    assert reason is not None
+    assert reason.code == found
