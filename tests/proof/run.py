@@ -3,7 +3,7 @@
     python -m tests.proof.run [--quick] [--only STAGE]
 
 A stage is a function `stage(*, quick) -> Result` in a module of this folder, and runs in a process of its own. Only a
-full run of all stages writes docs/safety-case/proof.md and proof.json; a figure may then not differ between two runs
+full run of all stages writes docs/proof/proof.md and proof.json; a figure may then not differ between two runs
 on the same code. The mutation stage keeps its verdicts in .proof/ for as long as the code is the same: remove that
 folder for a run that owes nothing to an earlier one.
 """
@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 from tests.proof.result import Result
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-KEPT: Final = ROOT / "docs/safety-case"
+KEPT: Final = ROOT / "docs/proof"
 
 
 class Stage(NamedTuple):
@@ -37,6 +37,7 @@ class Stage(NamedTuple):
 
 STAGES: Final = (
     Stage("bite", "tests.proof.bite", quick=True),
+    Stage("traced", "tests.proof.traced", quick=False),
     Stage("coverage", "tests.proof.owned", quick=False),
     Stage("mutation", "tests.proof.mutation", quick=True),
     Stage("conditions", "tests.proof.conditions", quick=False),
@@ -74,6 +75,7 @@ def page(results: dict[str, Result]) -> str:
 def keep(results: dict[str, Result], folder: Path = KEPT) -> None:
     """Write the result to its files."""
     figures = {name: result.figures for name, result in results.items()}
+    folder.mkdir(exist_ok=True)
     (folder / "proof.md").write_text(page(results), encoding="utf-8")
     (folder / "proof.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
