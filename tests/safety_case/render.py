@@ -92,6 +92,7 @@ def index(case: Case) -> str:
         "- [Hazards](hazards.md): situation, cause, harm, severity, and the evidence for each",
         "- [Limits](limits.md): shipped default, hard ceiling, sensation classes, source",
         "- [Phases and stops](states.md): what may be asked when, what ends a session, what removes a latch",
+        "- [The proof](../proof/proof.md): what was tried on the shipped core, and what it found",
         "",
         "## Rules",
         "",
