@@ -22,6 +22,7 @@ from .link import GONE, LinkError, Mode, refusal
 from .logs import only_known
 from .prescriptions import read_prescription
 from .settings import load
+from .staff import Staff
 from .store.clinic import Clinic
 
 T = TypeVar("T")
@@ -182,7 +183,6 @@ class VirtualService:
 
     async def run(self) -> None:
         """Serve until `end`. Raises what keeps the service from starting, or ends it."""
-        _WORLD.set(self._world)
         structlog.configure(
             processors=[
                 structlog.processors.add_log_level,
@@ -254,7 +254,13 @@ class VirtualService:
 
 def make(site: Site, world: World) -> VirtualService:
     """Put the service of a site into a world; needs a running event loop."""
+    _WORLD.set(world)
     return VirtualService(site, world)
+
+
+def staff(site: str) -> Staff:
+    """Give the people of a site, as a simulation asks for them beside `make`."""
+    return Staff(site)
 
 
 def configured(site: Site) -> Path:

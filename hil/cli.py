@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hil import cli_tape
+from hil.simulate import cli as simulation
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -158,6 +159,7 @@ def verify(
 
 
 cli_tape.add_to(app)
+app.command()(simulation.simulate)
 
 
 def main() -> None:

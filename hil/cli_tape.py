@@ -61,6 +61,8 @@ def replay(
 ) -> None:
     """Play a tape again. A serial tape: the device's side, to a controller, until SIGTERM, SIGINT, or a difference.
 
+    A tape of a simulation: the whole clinic, on the target that it names; every line has to be the same.
+
     Prints ready when the link is there and played when all was said, each with a JSON object. Ends with 0 if all was
     played, with 1 and the first byte that differs if not, with 2 if the file is no tape.
     """
@@ -69,8 +71,11 @@ def replay(
     from hil.wire import InUse
 
     try:
+        if (kind := kind_of(tape)) == "simulation":
+            _replay_simulation(tape)
+            return
         if link is None:
-            raise typer.BadParameter(f"a {kind_of(tape)} tape is played at a --link")
+            raise typer.BadParameter(f"a {kind} tape is played at a --link")
         wrong = player.run(tape, link, until_eof=until_eof)
     except BadTape as bad:
         typer.echo(f"stimwarden-hil: {bad}", err=True)
@@ -81,6 +86,21 @@ def replay(
     if wrong:
         typer.echo(f"stimwarden-hil: {wrong}", err=True)
         raise typer.Exit(1)
+
+
+def _replay_simulation(tape: Path) -> None:
+    from hil.simulate import tape as simulated
+    from hil.simulate.target import BadTarget
+
+    try:
+        played = simulated.again(tape)
+    except BadTarget as bad:
+        typer.echo(f"stimwarden-hil: {bad}", err=True)
+        raise typer.Exit(2) from bad
+    if played.differs_at:
+        typer.echo(f"stimwarden-hil: line {played.differs_at} of {played.lines} is another now", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"the same to the byte: {played.lines} lines, {played.violations} violations")
 
 
 def diff(

@@ -1,0 +1,1 @@
+"""Random clinics in virtual time that hunt for faults in a controller; the scope and what was published judge."""
