@@ -2,13 +2,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 
-.PHONY: help demo test check bench safety-case faults-page verdicts proof proof-quick lock
+.PHONY: help demo test check bench simulate safety-case faults-page verdicts proof proof-quick lock
 
 help:
 	@echo "make demo    broker, two emulated stimulators, the service and a scripted session"
 	@echo "make test    the whole suite, and 100 % branch coverage of safety/ by tests/safety"
 	@echo "make check   ruff, formatting, mypy, import contracts"
 	@echo "make bench   the measurements of tests/bench"
+	@echo "make simulate  random clinics in virtual time, an hour of them; HOURS=, SEED= and JOBS= say otherwise"
 	@echo "make safety-case  docs/safety-case from the rules, their limits and the markers of the tests"
 	@echo "make faults-page  docs/faults.md from the table of faults"
 	@echo "make verdicts  what the rules say to the recorded sessions, written anew"
@@ -30,6 +31,13 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py
+
+HOURS ?= 1
+SEED ?= 0
+JOBS ?= 1
+
+simulate: $(STAMP)
+	$(BIN)/stimwarden-hil simulate --target controller.virtual:make --hours $(HOURS) --seed $(SEED) --jobs $(JOBS)
 
 safety-case: $(STAMP)
 	$(BIN)/python -m tests.safety_case

@@ -47,7 +47,19 @@ TIGHTER: Final = {
 }  # fmt: skip
 """Limits that a prescription may draw closer, so that rules have something to say in a session of a minute."""
 BEYOND: Final = {
+    "L07": "it counts, and refuses nothing",
+    "L08": "it counts, and refuses nothing",
+    "L09": "two references of one person are told by another program",
     "L13": "corrections are entered by another program",
+    "M02": "it guards against a defect of the service itself",
+    "M03": "it guards against a defect of the service itself",
+    "M20": "it guards against a defect of the service itself",
+    "M22": "no device here feels the skin's temperature",
+    "M34": "there is no second controller that could take patient or device",
+    **dict.fromkeys(
+        ("X1", "X2", "X4", "X5", "X7", "X8", "X9", "X10", "X11", "X12"), "it is structure, and gives no reason"
+    ),
+    "X3": "it is structure: what it refuses is told by codes without a rule",
 }
 """Rules that no clinic in memory can reach, and why."""
 CLEARS: Final = {"ack_qualified": "prescriber", "maintenance": "biomed"}
@@ -109,7 +121,6 @@ class Charge(NamedTuple):
     session: str
     channel: int
     counted_nc: int
-    is_settled: bool
 
 
 class Staff:
@@ -192,11 +203,8 @@ class Staff:
 
     def charges(self, folder: Path) -> Sequence[Charge]:
         """Read the ledger."""
-        query = "SELECT session, channel, coalesce(charged_nc, reserved_nc), charged_nc IS NOT NULL FROM reservations"
-        return [
-            Charge(session, channel, counted_nc, bool(is_settled))
-            for session, channel, counted_nc, is_settled in rows(folder / "ledger.sqlite", query)
-        ]
+        query = "SELECT session, channel, coalesce(charged_nc, reserved_nc) FROM reservations"
+        return [Charge(*row) for row in rows(folder / "ledger.sqlite", query)]
 
     def permitted(self, folder: Path) -> frozenset[str]:
         """Read which permits are in the journal, and reserved in the ledger."""

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.bench import Bench
 from hil.scope import Trace
@@ -34,6 +34,14 @@ DRIVING = frozenset({"running", "calibrating"})
 BEGUN = frozenset({*DRIVING, "armed", "paused"})
 
 
+class Finished(NamedTuple):
+    """A plain session that came to its end: what it was given by channel. That it is settled takes a moment."""
+
+    session: str
+    rx: Rx
+    given_nc: dict[int, float]
+
+
 class BedJudge:
     """What is known of a bed, from outside."""
 
@@ -54,12 +62,12 @@ class BedJudge:
         self._fault_us = -LASTS_US
         self._set: deque[tuple[int, Mapping[int, int]]] = deque(maxlen=100)
         self._rx: Rx | None = None
-        self._session_rx: Rx | None = None
+        self._finished: Finished | None = None
         self._is_plain = False
         self._running_us = 0
         self._base_nc: dict[int, float] = {}
         self._session = ""
-        self._is_completed = self._ran = self._was_plain = False
+        self._is_completed = self._ran = False
         self._owes_latch = ""
         self._died_us = -LASTS_US
         self._must_us = NEVER_US
@@ -113,9 +121,13 @@ class BedJudge:
         self._ends(self._judge.now_us + STOP_US)
 
     def born(self) -> None:
-        """A controller was started."""
+        """A controller was started: since the last one died, nobody has said anything to the device."""
         self._drain()
         self._is_alive = True
+        after_us = self._died_us + FLIGHT_US
+        ghosts = [chunk for chunk in self._bench.tape.since(after_us) if chunk.direction == "to_device" and chunk.data]
+        if self._died_us > 0 and ghosts:
+            self._found("one life drives a device", f"{len(ghosts)} chunks of a life that is over", ghosts[0].at_us)
 
     def died(self) -> None:
         """There is none: a crash point."""
@@ -125,7 +137,7 @@ class BedJudge:
         if self._shown is not None and self._shown.stage in BEGUN:
             self._owes_latch = "a crash in a session"
         self._leave()
-        self._weigh(is_closing=True)
+        self._weigh()
 
     # What is published
 
@@ -170,6 +182,7 @@ class BedJudge:
         """The clinic is closed."""
         self._drain()
         self._weigh()
+        self._settled()
 
     # The judgement
 
@@ -197,7 +210,7 @@ class BedJudge:
     def _opens(self, shown: Shown) -> None:
         """Current may flow from now on: the permission to it would survive a crash."""
         self._session, self._touched = shown.session, Counter(self._faults)
-        self._session_rx, self._was_plain = self._rx, False
+        self._settled()
         self._set.clear()
         self._base_nc = {index + 1: self._bench.scope.charge_nc(index + 1) for index in self._bench.channels(None)}
         if shown.session not in self._staff.permitted(self._folder):
@@ -214,10 +227,11 @@ class BedJudge:
     def _close(self) -> None:
         """A session is over."""
         tally = self._judge.tally
-        self._weigh(is_closing=True)
+        self._weigh()
         if self._ran:
             tally["sessions"] += 1
-            self._was_plain = self._is_plain and self._is_completed
+            if self._is_plain and self._is_completed and self._rx is not None:
+                self._finished = Finished(self._session, self._rx, self._given_nc())
             if self._is_plain:
                 tally["plain sessions"] += 1
                 tally["plain sessions completed"] += self._is_completed
@@ -225,30 +239,36 @@ class BedJudge:
                     self._judge.notes.append(f"{self._judge.now_us} us {self._device}: not completed")
         self._ran = False
 
-    def _weigh(self, *, is_closing: bool = False) -> None:
-        """Compare what a session was given with what the ledger counts; that it is settled takes a moment."""
-        if not self._session:
+    def _weigh(self) -> None:
+        """Compare what a session was given with what the ledger counts."""
+        if not self._session or self._touched.keys() & BEYOND_COUNT.keys():
             return
-        charges = {c.channel: c for c in self._staff.charges(self._folder) if c.session == self._session}
-        for channel, base_nc in self._base_nc.items():
-            given_nc = self._bench.scope.charge_nc(channel) - base_nc
-            counted_nc = charges[channel].counted_nc if channel in charges else 0
-            text = f"{self._session}, channel {channel}: {given_nc:.0f} nC given, {counted_nc} nC counted"
-            if given_nc > counted_nc and not self._touched.keys() & BEYOND_COUNT.keys():
+        counted = self._counted_nc(self._session)
+        for channel, given_nc in self._given_nc().items():
+            counted_nc = counted.get(channel, 0)
+            if given_nc > counted_nc:
+                text = f"{self._session}, channel {channel}: {given_nc:.0f} nC given, {counted_nc} nC counted"
                 self._found("given is counted", text)
-            if self._was_plain and channel in charges and not is_closing:
-                most_nc = OVER * given_nc + self._slack_nc(channel)
-                if counted_nc > most_nc:
-                    self._found("not counted twice", f"{text}, at most {most_nc:.0f}")
 
-    def _slack_nc(self, channel: int) -> float:
-        """What a few pulses for each contraction carry."""
-        rx = self._session_rx
-        if rx is None:
-            return 0.0
-        pad = next(pad for pad in rx.pads if pad.channel == channel)
-        cycles = 1 + rx.therapy_ms // (rx.ramp_up_ms + rx.on_ms + rx.ramp_down_ms + rx.off_ms)
-        return SLACK_PULSES * cycles * 2.0 * pad.max_ua * pad.width_us / 1000
+    def _settled(self) -> None:
+        """Compare what a plain session that is long over was given with what it was charged."""
+        if self._finished is None:
+            return
+        (session, rx, given), self._finished = self._finished, None
+        counted = self._counted_nc(session)
+        for pad in rx.pads:
+            given_nc, counted_nc = given[pad.channel], counted.get(pad.channel, 0)
+            cycles = 1 + rx.therapy_ms // (rx.ramp_up_ms + rx.on_ms + rx.ramp_down_ms + rx.off_ms)
+            most_nc = OVER * given_nc + SLACK_PULSES * cycles * 2 * pad.max_ua * pad.width_us / 1000
+            if counted_nc > most_nc:
+                text = f"{session}, channel {pad.channel}: {given_nc:.0f} nC given, {counted_nc} nC counted"
+                self._found("not counted twice", f"{text}, at most {most_nc:.0f}")
+
+    def _given_nc(self) -> dict[int, float]:
+        return {n: self._bench.scope.charge_nc(n) - base_nc for n, base_nc in self._base_nc.items()}
+
+    def _counted_nc(self, session: str) -> dict[int, int]:
+        return {c.channel: c.counted_nc for c in self._staff.charges(self._folder) if c.session == session}
 
     def _drain(self) -> None:
         """Judge the pulses since the last time by what has been known since."""
@@ -304,7 +324,8 @@ class BedJudge:
             return True
         if self._is_alive and not self._is_unsound():
             return False
-        if self._faults.keys() & BEYOND_STOP:
+        longest_us = [BEYOND_STOP.get(fault, 2 * dead_us) for fault in self._faults]
+        if None in longest_us:
             return True
-        ended_us = at_us if self._faults else self._fault_us
-        return at_us <= max([ended_us, *left_us[-1:]]) + 2 * dead_us
+        since_us = min(NEVER_US if self._quiet_us is None else self._quiet_us, self._must_us)
+        return at_us <= max(since_us, self._fault_us) + max(filter(None, longest_us), default=2 * dead_us)

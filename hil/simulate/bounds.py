@@ -31,15 +31,17 @@ BEYOND_CAP: Mapping[str, str] = {
 }
 """Faults by which a device gives more than it was told, and why."""
 
-BEYOND_STOP: Mapping[str, str] = {
-    "stuck_output": "only an open relay ends it",
-    "ignored_stop": "the dead man, or an open relay, ends it",
-    "silent_stop": "the dead man, or an open relay, ends it",
-    "hung_firmware": "the dead man ends it",
-    "lost_dead_man": "only a stop that arrives ends it",
-    "delay": "frames of a while ago still arrive",
+CUT_US = 5_000_000
+"""A stop that is not obeyed: repeated, then the relay or the line is let go, then the dead man. Engineering default."""
+BEYOND_STOP: Mapping[str, int | None] = {
+    "stuck_output": None,  # only an open relay ends it, and not every device has one
+    "lost_dead_man": None,  # only a stop that arrives ends it
+    "ignored_stop": CUT_US,
+    "silent_stop": CUT_US,
+    "hung_firmware": CUT_US,
+    "delay": CUT_US,
 }
-"""Faults under which a device goes on after a stop, and what ends it."""
+"""How much longer than otherwise a device may go on after a stop, as long as it has such a fault; None: for ever."""
 
 
 def bound_us(fault: str, kind: str, of: Mapping[str, object]) -> int | None:

@@ -9,6 +9,7 @@ from typing import ClassVar, NoReturn, Protocol
 from hil.bench import Bench
 from hil.faults import FAULTS
 from hil.host import Disk, NoHost
+from hil.simulate.judge import ENDED
 from hil.simulate.plan import Act
 from hil.simulate.staff import Order
 from hil.world import SYNC_US, Bed, House, InFlight, Life, Published
@@ -168,7 +169,7 @@ class Computer:
         try:
             async with asyncio.timeout(30):
                 await self._house.end()
-            self._watcher.died("it ended in order")
+            self._watcher.died(ENDED)
         except TimeoutError:
             self._house.kill()
             self._watcher.died("it did not end in order")

@@ -21,7 +21,8 @@ AROUND_MS = 20_000
 """What a visit takes besides its therapy."""
 LASTING = {
     "peel": (6_000, 9_000), "dry_out": (6_000, 9_000), "bridge": (6_000, 9_000), "motion": (3_000, 9_000),
-    "half_open": (500, 6_000), "clock_jump": (500, 9_000), "drifted_clock": (2_000, 9_000),
+    "half_open": (500, 6_000), "ignored_stop": (1_000, 9_000), "silent_stop": (1_000, 9_000),
+    "clock_jump": (500, 9_000), "drifted_clock": (2_000, 9_000),
     "broker_loss": (500, 12_000),
 }  # fmt: skip
 """How long faults last that need their time; all others 50 ms to 5 s."""

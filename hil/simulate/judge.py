@@ -12,6 +12,9 @@ from hil.simulate.plan import Act, Of, Rx, Schedule
 from hil.simulate.staff import Order, Staff
 from hil.world import Bed, House, Published
 
+ENDED = "it ended in order"
+"""How a controller dies that was told to end, and has answered everything."""
+
 
 class Violation(NamedTuple):
     """An invariant that does not hold."""
@@ -48,6 +51,7 @@ class Judge:
         }
         self._asked: dict[str, Asked] = {}
         self._finals: dict[str, list[bytes]] = {}
+        self._taken: set[str] = set()
         self._life = 0
         self._began_us = house.loop.now_us
 
@@ -107,6 +111,15 @@ class Judge:
         """The controller is gone: a crash point."""
         self.tally["deaths"] += 1
         self.tally["crashes"] += why.startswith("killed")
+        # What nobody has written down yet is the broker's to deliver again, and here there is none that would.
+        for order_id, asked in self._asked.items():
+            if (
+                why != ENDED
+                and asked.life == self._life
+                and order_id not in self._finals
+                and order_id not in self._taken
+            ):
+                self._asked[order_id] = asked._replace(is_owed=False)
         for bed in self._beds.values():
             bed.died()
 
@@ -132,7 +145,9 @@ class Judge:
             self._beds[shown.device].shows(shown)
         elif (answer := self._staff.answer(topic, payload)) is not None:
             asked = self._asked.get(answer.id)
-            if answer.is_final:
+            if not answer.is_final:
+                self._taken.add(answer.id)
+            else:
                 if asked is not None:
                     self._finals.setdefault(answer.id, []).append(payload)
                 if answer.rules and not answer.is_done:

@@ -214,15 +214,34 @@ class Operator:
             await asyncio.sleep(0.5)
         if of.get("omit") != "check":
             await self.ask("check")
-        if not await self.ask("arm"):
-            await self._give_up()
+        if how := of.get("calibrate"):
+            await self._calibrate(how)
             return
-        if of.get("omit") == "start":
+        await self._begin(of)
+
+    async def _begin(self, of: Of) -> None:
+        """Arm and start, and stay with the patient."""
+        armed = await self.ask("arm")
+        if armed and of.get("omit") == "start":
             await asyncio.sleep(70)
-        if not await self.ask("start"):
+        if armed and await self.ask("start"):
+            await self._see_through(of)
+        else:
             await self._give_up()
-            return
-        await self._see_through(of)
+
+    async def _calibrate(self, how: str) -> None:
+        """Look for the first threshold of a channel: the button is pressed once a second, and held, or let go."""
+        if await self.ask("begin", channel=1):
+            for _ in range(6):
+                self.send("step", delta_ua=1_000)
+                for _ in range(4):
+                    await asyncio.sleep(0.24)
+                    self.send("step", delta_ua=0)
+            if how == "let go":
+                await asyncio.sleep(3)
+            await self.ask("mark", threshold="sensory")
+            await self.ask("end")
+        await self._give_up()
 
     async def _give_up(self) -> None:
         """End a session that cannot go on."""

@@ -103,8 +103,6 @@ class Charge(Protocol):
     def channel(self) -> int: ...  # noqa: D102
     @property
     def counted_nc(self) -> int: ...  # noqa: D102
-    @property
-    def is_settled(self) -> bool: ...  # noqa: D102
 
 
 class Staff(Protocol):

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import RowMapping
 
-from controller import perform, virtual
+from controller import perform, virtual, voice
+from controller.contract.accept import Asker
 from controller.store import dose
+from hil import world
 from hil.target import Make
 from safety import turn
-from safety.effects import Entry, Settlement
-from safety.messages import Committed, Now
+from safety.effects import Answer, Entry, Settlement
+from safety.messages import Committed, Now, Verb
 from safety.prescription import Dose
 from safety.rules import monitor, pulse, tick
 from safety.verdict import Reason
@@ -71,9 +73,46 @@ def cap_off_by_one(plant: pytest.MonkeyPatch) -> None:
     plant.setattr(pulse, "cap_ua", lambda lane: true(lane) + 1)
 
 
+def answer_lost(plant: pytest.MonkeyPatch) -> None:
+    """Who says that somebody is with the patient gets no answer."""
+    true = voice.Voice.answer
+
+    def lost(self: voice.Voice, device: str, answer: Answer, now: Now) -> None:
+        if answer.command.verb is not Verb.PRESENT:
+            true(self, device, answer, now)
+
+    plant.setattr(voice.Voice, "answer", lost)
+
+
+def answer_twice(plant: pytest.MonkeyPatch) -> None:
+    """Every answer is sent twice."""
+    true = voice.Voice.send
+
+    def twice(self: voice.Voice, asker: Asker, payload: bytes) -> None:
+        true(self, asker, payload)
+        true(self, asker, payload)
+
+    plant.setattr(voice.Voice, "send", twice)
+
+
+def life_undead(plant: pytest.MonkeyPatch) -> None:
+    """A controller that was killed goes on, in front of a device that another one will drive."""
+    plant.setattr(world.Life, "over", lambda *_: None)
+
+
 DEFECTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     each.__name__: each
-    for each in (latch_skipped, permit_early, settlement_lost, update_lost, dead_man_forgotten, cap_off_by_one)
+    for each in (
+        latch_skipped,
+        permit_early,
+        settlement_lost,
+        update_lost,
+        dead_man_forgotten,
+        cap_off_by_one,
+        answer_lost,
+        answer_twice,
+        life_undead,
+    )
 }
 
 
