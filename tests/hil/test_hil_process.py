@@ -422,5 +422,6 @@ def test_help_opens_no_room():
     )
     assert "emulate" in done.stdout
     opened = done.stdout.splitlines()[-1].split()
-    assert [name for name in opened if name.startswith("hil")] == ["hil", "hil.cli_tape"]
+    expected = ["hil", "hil.cli_tape", "hil.simulate", "hil.simulate.cli"]
+    assert [name for name in opened if name.startswith("hil")] == expected
     assert "asyncio" not in opened

@@ -225,14 +225,17 @@ def test_a_tape_that_is_not_played_to_the_end(play: Play):
 
 def test_what_cannot_be_played(tmp_path: Path):
     link = ("--link", str(tmp_path / "tty"))
-    head = json.dumps({"format": "stimwarden-tape", "version": 1, "kind": "simulation"})
+    head = json.dumps({"format": "stimwarden-tape", "version": 1, "kind": "novel"})
     (tmp_path / "tape").write_text(head + "\n", encoding="ascii")
     code, out, errors = said("replay", str(tmp_path / "tape"), *link)
     assert (code, out) == (2, "")
-    assert errors.endswith("tape:1: kind: kind='simulation': expected 'serial'")
+    assert errors.endswith("tape:1: kind: kind='novel': expected 'serial'")
     code, _, errors = said("replay", str(golden("native")))
     assert (code, "a serial tape is played at a --link" in errors) == (2, True)
     assert said("replay", str(tmp_path / "none"), *link)[0] == 1
+    (tmp_path / "bare").write_text(head.replace("novel", "simulation") + "\n", encoding="ascii")
+    code, _, errors = said("replay", str(tmp_path / "bare"))
+    assert (code, "bare:1: head: expected the head and the schedule of a simulation" in errors) == (2, True)
     write(tmp_path / "empty", *taped("native")._replace(chunks=[]))
     (tmp_path / "tty").write_text("mine", encoding="ascii")
     code, _, errors = said("replay", str(tmp_path / "empty"), *link)
