@@ -135,6 +135,21 @@ def doctor(config: ConfigFile = CONFIG) -> int:
     return asyncio.run(examine(config))
 
 
+@app.command()
+def asyncapi(
+    schemas: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a JSON Schema for each message.")] = None,
+    page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the reference page, in HTML.")] = None,
+    against: Annotated[Path | None, typer.Option(metavar="FILE", help="Compare with an older document.")] = None,
+) -> int:
+    """Print the contract of the wire as AsyncAPI; 1 where an older one promised what this one breaks."""
+    from controller.cli_asyncapi import judge, publish
+
+    if against is not None:
+        return judge(against)
+    publish(schemas, page)
+    return 0
+
+
 @config_app.command("show")
 def config_show(
     config: ConfigFile = CONFIG,

@@ -57,7 +57,7 @@ def _each_once(channels: list[int]) -> list[int]:
     return channels
 
 
-ChannelNumber = Annotated[int, Field(ge=1, le=8)]
+ChannelNumber = Annotated[int, Field(ge=1, le=8, description="The number of the channel.")]
 Question = Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
 Barcode = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 
@@ -76,7 +76,9 @@ class PadsBody(Wire):
     """The pads on one channel, by what their barcodes say."""
 
     channel: ChannelNumber
-    barcodes: Annotated[list[Barcode], Field(min_length=1, max_length=4)]
+    barcodes: list[Barcode] = Field(
+        min_length=1, max_length=4, description="What the barcode of each of its pads says."
+    )
 
 
 class PrepareBody(Wire):
@@ -85,23 +87,36 @@ class PrepareBody(Wire):
     `continues` asks for what is left of a treatment that was broken off.
     """
 
-    prescription_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}@[1-9][0-9]{0,6}$")]
-    patient_ref: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-    pads: Annotated[list[PadsBody], Field(max_length=8)] = Field(default_factory=list)
-    continues: bool = False
+    prescription_id: str = Field(
+        pattern=r"^[a-z0-9-]{1,32}@[1-9][0-9]{0,6}$", description="The prescription, `name@version`."
+    )
+    patient_ref: str = Field(
+        pattern=r"^[A-Za-z0-9._-]{1,64}$", description="An opaque reference of the patient, never a name."
+    )
+    pads: list[PadsBody] = Field(default_factory=list, max_length=8, description="Which pads are on the patient.")
+    continues: bool = Field(
+        default=False, description="Go on with what is left of the treatment that was broken off in the last half hour."
+    )
 
 
 class AttestBody(Wire):
     """The answers about contraindications, by question; which questions there are is judged later (G01)."""
 
-    answers: Annotated[dict[Question, Literal["yes", "no", "unknown"]], Field(max_length=64)]
+    answers: dict[Question, Literal["yes", "no", "unknown"]] = Field(
+        max_length=64,
+        json_schema_extra={"additionalProperties": False},
+        description="Each question about contraindications, by its name, and its answer.",
+    )
 
 
 class CheckBody(Wire):
     """The channels to measure; none named means all of the session."""
 
-    channels: Annotated[list[ChannelNumber], Field(max_length=8), AfterValidator(_each_once)] = Field(
-        default_factory=list
+    channels: Annotated[list[ChannelNumber], AfterValidator(_each_once)] = Field(
+        default_factory=list,
+        max_length=8,
+        json_schema_extra={"uniqueItems": True},
+        description="The channels to measure, each once; none: all of the session.",
     )
 
 
@@ -109,7 +124,12 @@ class AdjustBody(Wire):
     """By how much a channel's set-point shall move, in uA; the range is the wire's, what is allowed is judged later."""
 
     channel: ChannelNumber
-    delta_ua: Annotated[int, Field(ge=-200_000, le=200_000), AfterValidator(_not_zero)]
+    delta_ua: Annotated[int, AfterValidator(_not_zero)] = Field(
+        ge=-200_000,
+        le=200_000,
+        json_schema_extra={"not": {"const": 0}},
+        description="By how much the set-point shall move; upwards at most 1,000, at most once a second.",
+    )
 
 
 class BeginBody(Wire):
@@ -121,40 +141,46 @@ class BeginBody(Wire):
 class StepBody(Wire):
     """The button is held (0), or pressed for so much more or less, in uA."""
 
-    delta_ua: Annotated[int, Field(ge=-200_000, le=200_000)]
+    delta_ua: int = Field(
+        ge=-200_000, le=200_000, description="0: the button is held; else by how much the current shall move."
+    )
 
 
 class MarkBody(Wire):
     """Which threshold stands at the present current, or that this patient has none."""
 
-    threshold: Literal["sensory", "motor", "maximal"]
-    absent: bool = False
+    threshold: Literal["sensory", "motor", "maximal"] = Field(description="Which threshold was reached.")
+    absent: bool = Field(default=False, description="The patient has no such threshold.")
 
 
 class RateBody(Wire):
     """What the patient says, from 0 (none) to 10 (the worst that can be thought of)."""
 
-    what: Literal["effort", "pain"]
-    score: Annotated[int, Field(ge=0, le=10)]
+    what: Literal["effort", "pain"] = Field(description="What was rated.")
+    score: int = Field(ge=0, le=10, description="0: none; 10: the worst that can be thought of.")
 
 
 class SkinBody(Wire):
     """How the skin around and under the pads looks."""
 
-    ok: bool
+    ok: bool = Field(description="Whether all of it looks as it should.")
 
 
 class ReportBody(Wire):
     """What went wrong with the patient."""
 
-    kind: Literal["burning", "pain", "syncope", "skin", "other"]
+    kind: Literal["burning", "pain", "syncope", "skin", "other"] = Field(description="What went wrong.")
 
 
 class ClearBody(Wire):
     """Which latch, and why it may go."""
 
-    latch_id: Annotated[str, Field(pattern=r"^l-[1-9][0-9]{0,15}$")]
-    reason: Annotated[str, Field(max_length=200), AfterValidator(_in_words)]
+    latch_id: str = Field(pattern=r"^l-[1-9][0-9]{0,15}$", description="The latch, as the summary names it.")
+    reason: Annotated[str, AfterValidator(_in_words)] = Field(
+        max_length=200,
+        json_schema_extra={"pattern": r"^(?!\s*$)[^\u0000-\u001f\u007f-\u00a0]+$"},
+        description="Why it may go, in words, on one line.",
+    )
 
 
 CareBody = AttestBody | RateBody | SkinBody | ReportBody

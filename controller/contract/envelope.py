@@ -85,26 +85,34 @@ W = TypeVar("W", bound=Wire)
 class Expectation(Wire):
     """What the sender saw when it asked."""
 
-    boot_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    session_id: Annotated[str, Field(max_length=64)] | None = None
-    state_version: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    boot_id: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="The run of the service, from the summary."
+    )
+    session_id: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="The session, from the summary; empty: there is none."
+    )
+    state_version: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+        default=None, description="The version of the state, from the summary."
+    )
 
 
 class Envelope(Wire):
     """What every command carries around its body; `body` is judged by its verb's own form."""
 
-    schema_: Literal["stim.command/1"] = Field(alias="schema")
-    command_id: Annotated[str, Field(pattern=COMMAND_ID)]
-    verb: Annotated[str, Field(max_length=64)]
-    site: Id
-    device: Annotated[str, Field(pattern=f"^({ID}|_all)$")]
-    issuer: Id
-    role: Id | None = None
-    issued_at: Utc
-    expires_at: Utc
-    nonce: Annotated[str, Field(max_length=64)] | None = None
-    expect: Expectation = Expectation()
-    body: dict[str, object] = Field(default_factory=dict)
+    schema_: Literal["stim.command/1"] = Field(
+        alias="schema", description="What this payload is, and the version of its form."
+    )
+    command_id: str = Field(pattern=COMMAND_ID, description="A UUID of version 7, new for each command.")
+    verb: str = Field(max_length=64, description="What is asked; the last level of the topic.")
+    site: Id = Field(description="The site; as in the topic.")
+    device: str = Field(pattern=f"^({ID}|_all)$", description="The device, as in the topic; `_all`: every one.")
+    issuer: Id = Field(description="Who asks; the principal in the topic.")
+    role: Id | None = Field(default=None, description="The sender's role; may be left out, the service knows it.")
+    issued_at: Utc = Field(description="When it was asked, UTC; at most 2 s ahead of the service's clock.")
+    expires_at: Utc = Field(description="After this it is not obeyed any more, UTC.")
+    nonce: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Not served; leave it out.")
+    expect: Expectation = Field(default=Expectation(), description="What the sender saw when it asked.")
+    body: dict[str, object] = Field(default_factory=dict, description="The verb's own fields.")
 
     @property
     def heart_expect(self) -> Expect:
@@ -116,8 +124,8 @@ class Envelope(Wire):
 class QuestionBody(Wire):
     """The verb and the body of the wish that is asked about."""
 
-    verb: Annotated[str, Field(max_length=64)]
-    body: dict[str, object] = Field(default_factory=dict)
+    verb: str = Field(max_length=64, description="The verb that is asked about; none that stops or asks.")
+    body: dict[str, object] = Field(default_factory=dict, description="That verb's own fields.")
 
 
 class Question(NamedTuple):
