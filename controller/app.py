@@ -17,10 +17,11 @@ from .contract.accept import Door
 from .contract.topics import Topics
 from .desk import Desk, memory
 from .devices import DRIVERS
-from .host import HOST, Host
+from .host import HOST, Host, keep_turns_short
 from .identity import BrokerStamp, read_principals
 from .inputs import StopButton
 from .journal import Journal
+from .oversight import overseen
 from .policy import Policy
 from .recorder import Recorder
 from .records import Records
@@ -67,7 +68,14 @@ async def keep(settings: Settings) -> None:
             for device in settings.device
             if device.stop_button
         ]
-        await run(service, ending, broker.run(), lambda: broker.announce("draining"), buttons)
+        keep_turns_short()
+        with overseen(settings.http, service.actors, lambda: broker.is_up) as leaving:
+
+            def draining() -> None:
+                leaving()
+                broker.announce("draining")
+
+            await run(service, ending, broker.run(), draining, buttons)
 
 
 def instance_of(settings: Settings) -> str:

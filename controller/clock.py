@@ -18,6 +18,11 @@ def now() -> Now:
     return Now(mono_ms=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000, wall_ms=time.time_ns() // 1_000_000)
 
 
+def running_s() -> float:
+    """Read a clock that only ever runs, in s: for how long something took, never for a deadline."""
+    return time.monotonic()
+
+
 def is_disciplined() -> bool:
     """Tell whether the kernel says that something keeps its clock right (an NTP client or a reference clock)."""
     try:

@@ -17,6 +17,7 @@ from safety.messages import Asked, CalibrationStep, Command, Event, Expect, Now,
 from safety.state import Station
 from safety.verdict import Reason, Severity
 
+from . import clock, metrics
 from .chain import JournalError
 from .contract import codes
 from .contract.accept import Accepted, Asker, Door, Inquiry, Refusal, Repeat, StopNow, WhatIf
@@ -85,8 +86,10 @@ class Desk:
 
     def on_stop(self, arrival: Arrival) -> None:
         """Stop, at once; what was wrong with the message is told afterwards."""
+        arrived_s = clock.running_s()
         try:
             self.on_command(arrival)
+            metrics.STOP_LATENCY.observe(clock.running_s() - arrived_s)
         except Exception:
             # A mistake of ours must not keep a stop from anybody: which device was meant is not worth a second look.
             self.stop_all()
@@ -201,6 +204,7 @@ class Desk:
             log.error("answer.not_kept", principal=principal, error=str(error))
 
     def _refuse(self, refusal: Refusal, now: Now) -> None:
+        metrics.refused(refusal.code)
         # What is beyond the ration is counted only: a flood of junk must fill neither the broker nor the disk.
         if self._ration.allows(refusal.asker.principal, now):
             log.info("command.refused", code=refusal.code, principal=refusal.asker.principal)

@@ -111,6 +111,13 @@ class Storage(Table):
     recordings: File = Field(default_factory=_beside_journal, description="the path of a directory")
 
 
+class HttpTable(Table):
+    """[http]: where /healthz, /readyz and /metrics are; `http = false` for nowhere."""
+
+    host: str = Field(default="127.0.0.1", pattern=r"^[0-9a-fA-F.:]+$", description="an address of this host")
+    port: int = Field(default=9464, ge=0, le=65535, description="a whole number from 1 to 65535, or 0 for a free one")
+
+
 class PolicyTable(Table):
     """[policy]: the site's own limits; the shipped ones where no file is named."""
 
@@ -144,6 +151,9 @@ class Settings(BaseSettings):
     storage: Storage = Field(description="a table with journal and ledger")
     policy: PolicyTable = Field(default=PolicyTable(), description="a table with file")
     device: Annotated[tuple[DeviceTable, ...], Field(strict=False)] = Field(description=DEVICES_WORDS)
+    http: Annotated[HttpTable | None, BeforeValidator(_off_is_none)] = Field(
+        default=HttpTable(), description="false, or a table of host and port"
+    )
     _rows: "tuple[Row, ...]" = PrivateAttr(())
 
     @classmethod

@@ -17,6 +17,7 @@ from safety import machine
 from safety.effects import Answer, Effect, Entry, Settlement, Silence, Tell
 from safety.effects import Event as Told
 from safety.messages import (
+    UNKNOWN,
     Asked,
     Booted,
     Command,
@@ -37,7 +38,7 @@ from safety.turn import FLOWING
 from safety.verdict import Clear, Reason, Scope, Severity
 from safety.waveform import OFF, Picture
 
-from . import programme
+from . import metrics, programme
 from .clock import is_right
 from .devices.base import DeviceError, OpenDriver
 from .host import HOST, Host
@@ -63,6 +64,10 @@ UNSYNCED_MS = 1_000
 TOLD = 20
 """Different mistakes of a station that are logged before it is whole again (engineering default)."""
 FAILED = Reason("SYS", Severity.LOCK, "SYS.INTERNAL")
+
+
+def unwatched(_device: str) -> None:
+    """Watch over no ticks."""
 
 
 class Audience(Voice, Protocol):
@@ -118,6 +123,11 @@ class Actor:
         self._performer = Performer(
             config.device, config.times, journal, ledger, records, audience, clock, self.post, self.fail
         )
+        self._has_failed = False
+        self.health = UNKNOWN
+        """How the service was at the last tick."""
+        self.on_tick: Callable[[str], None] = unwatched
+        """Hears of every tick that was whole; must neither wait nor raise."""
         self.station = machine.fresh(config)
 
     @property
@@ -208,6 +218,7 @@ class Actor:
         The device is let go of before anything else is tried, so nothing can be sent to it until it was opened anew
         and has said that it is stopped. Whatever else goes wrong on this way does not keep the rest from being done.
         """
+        self._has_failed = True
         with self._going_on():
             self._performer.silence(cut=False)
         if self._performer.driver is not None:
@@ -289,10 +300,14 @@ class Actor:
         while True:
             due = max(due + period_s, loop.time())
             await asyncio.sleep(due - loop.time())
+            metrics.LATENESS.observe(max(0.0, loop.time() - due))
             self.tick()
+            if not self._has_failed:
+                self.on_tick(self._config.device)
 
     def tick(self) -> None:
         """Let the programme propose and the heart dispose; never raises."""
+        self._has_failed = False
         try:
             now = self._clock()
             wanted, oldest_ms = self._wanted(now), self._journal.unsynced_since_ms()
@@ -300,7 +315,8 @@ class Actor:
             self.fail(error)
             return
         unsynced_ms = now.mono_ms - oldest_ms if oldest_ms is not None else 0
-        self.post(Tick(wanted, unsynced_ms, self._health(now, unsynced_ms)))
+        self.health = self._health(now, unsynced_ms)
+        self.post(Tick(wanted, unsynced_ms, self.health))
         silent_ms = now.mono_ms - self.station.beat.heard_ms
         if self.station.device is not None and self.station.session is None and silent_ms > SILENT_MS:
             self.post(DeviceDown("the device says nothing"))

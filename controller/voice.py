@@ -11,6 +11,7 @@ from safety.state import Station
 from safety.turn import ENERGISED
 from safety.verdict import Clear
 
+from . import metrics
 from .contract import codes
 from .contract.accept import Asker
 from .contract.answers import (
@@ -73,6 +74,7 @@ class Voice:
         waiting = self._open.get(key)
         if waiting is None:
             return
+        metrics.answered(answer)
         message = AnswerMessage.of(answer, boot_id=self._boot_id, now=now)
         payload = message.to_bytes()
         if message.is_final:
@@ -90,6 +92,7 @@ class Voice:
 
     def event(self, device: str, event: Event, now: Now) -> None:
         """Send an event; its number has no gaps within a boot."""
+        metrics.happened(event)
         self._events[device] += 1
         message = EventMessage.of(
             event, site=self._topics.site, device=device, event_seq=self._events[device], boot_id=self._boot_id, now=now
@@ -144,6 +147,7 @@ class Voice:
     def readback(self, station: Station, heard: Heard, now: Now) -> None:
         """Show what flows, at 10 Hz at most."""
         device, session = station.config.device, station.session
+        metrics.delivered(device, heard.samples)
         due_ms = self._telemetry_ms.get(device, 0)
         if session is None or now.mono_ms < due_ms - EARLY_MS:
             return

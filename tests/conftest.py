@@ -39,6 +39,7 @@ SERVERS = {
     "chromium": ("chromium", "/usr/bin"),
     "spin": ("spin", "/usr/bin"),
     "gcc": ("gcc", "/usr/bin"),
+    "systemd": ("systemd-analyze", "/usr/bin"),
     "asyncapi": ("node_modules/@asyncapi/parser/package.json", "/usr/local/lib/asyncapi-parser"),
 }
 

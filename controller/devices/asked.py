@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from controller import clock
 from controller.link import LinkError
+from controller.metrics import SERIAL_RTT
 
 from .base import DeviceError
 
@@ -37,6 +39,7 @@ class Asked(Generic[Frame]):
         self._turn = turn
         self._remembered = remembered
         self._sent: dict[int, Request[Frame]] = {}
+        self._sent_s: dict[int, float] = {}
         self._unanswered: Unanswered | None = None
         self.number = 0
         """The number of the last request."""
@@ -58,7 +61,9 @@ class Asked(Generic[Frame]):
         """Take note of the next request."""
         self.number = self.following
         self._sent[self.number] = Request(frame, grant, answer)
-        self._sent.pop((self.number - self._remembered) % self._turn, None)
+        self._sent_s[self.number] = clock.running_s()
+        for old in (self._sent, self._sent_s):
+            old.pop((self.number - self._remembered) % self._turn, None)
 
     def is_open(self, number: int) -> bool:
         """Tell whether this request may still be answered."""
@@ -67,6 +72,8 @@ class Asked(Generic[Frame]):
     def take(self, number: int) -> Request[Frame] | None:
         """Give the request that an answer of this number belongs to, once; None where there is none."""
         request = self._sent.pop(number, None)
+        if request is not None:
+            SERIAL_RTT.observe(clock.running_s() - self._sent_s.pop(number))
         last = self._unanswered
         # A line keeps its order: an answer to a later frame means that an earlier one was lost, or its answer was.
         if request is not None and last is not None and (number - last.number) % self._turn <= self._remembered:

@@ -51,6 +51,7 @@ def test_the_least_that_has_to_be_said(config: Path) -> None:
             "ledger": folder / "data/ledger.db",
             "recordings": folder / "recordings",
         },
+        "http": {"host": "127.0.0.1", "port": 9464},
         "policy": {"file": SHIPPED_POLICY},
         "device": (
             {"id": "dev1", "driver": "native", "port": "/dev/ttyUSB0", "profile": "clinical", "stop_button": None},
@@ -90,7 +91,7 @@ def test_the_settings_never_show_their_secret(config: Path) -> None:
     assert "s3cret" not in repr(settings) + str(settings) + str(origins(settings))
 
 
-ONE_OF_ALL = "expected one of site, broker, storage, policy, device"
+ONE_OF_ALL = "expected one of site, broker, storage, policy, device, http"
 MISTAKES: list[tuple[str, list[str]]] = [
     (
         "",
@@ -160,6 +161,8 @@ MISTAKES: list[tuple[str, list[str]]] = [
         '[broker.tls]\nkey_file = "x"\n' + WHOLE,
         ["FILE: broker.tls.cert_file is missing: expected the path of a PEM file: certificate and key go together"],
     ),
+    ("http = true\n" + WHOLE, ["FILE: http = true: expected false, or a table of host and port"]),
+    ('[http]\nhost = "localhost"\n' + WHOLE, ['FILE: http.host = "localhost": expected an address of this host']),
     (
         WHOLE.replace('journal = "journal.db"', "journal = 7"),
         ["FILE: storage.journal = 7: expected the path of a file"],
@@ -353,7 +356,7 @@ ENVIRONMENT = [
         [
             (
                 "environment STIMWARDEN_BROKR__PASSWORD is unknown: "
-                "expected one of the tables site, broker, storage, policy, device"
+                "expected one of the tables site, broker, storage, policy, device, http"
             )
         ],
     ),
@@ -432,6 +435,10 @@ def test_the_environment_cannot_stand_in_for_a_broken_file(config: Path, monkeyp
 # Origins
 
 
+def test_http_can_be_turned_off(config: Path) -> None:
+    assert read(config, "http = false\n" + WHOLE).http is None
+
+
 def test_every_setting_in_force_says_where_it_came_from(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STIMWARDEN_BROKER__PASSWORD", "s3cret")
     monkeypatch.setenv("STIMWARDEN_STORAGE", '{"recordings": "/rec"}')
@@ -455,6 +462,8 @@ def test_every_setting_in_force_says_where_it_came_from(config: Path, monkeypatc
         ("[[device]] 1: port", '"/dev/ttyUSB0"', file),
         ("[[device]] 1: profile", '"clinical"', file),
         ("[[device]] 1: stop_button", "not set", "default"),
+        ("http.host", '"127.0.0.1"', "default"),
+        ("http.port", "9464", "default"),
     ]
 
 

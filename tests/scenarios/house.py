@@ -94,7 +94,13 @@ class House:
         return self.beds[name]
 
     def configure(
-        self, *, name: str = "config.toml", site: str = "ward3", journal: str = "journal.sqlite", more: str = ""
+        self,
+        *,
+        name: str = "config.toml",
+        site: str = "ward3",
+        journal: str = "journal.sqlite",
+        more: str = "",
+        http: str = "false",
     ) -> Path:
         """Write the service's files; `more` are further tables."""
         (self.folder / "principals.toml").write_text(PRINCIPALS, encoding="utf-8")
@@ -104,7 +110,7 @@ class House:
         )
         config = self.folder / name
         config.write_text(
-            f'[site]\nid = "{site}"\nprincipals = "principals.toml"\n'
+            f'http = {http}\n[site]\nid = "{site}"\nprincipals = "principals.toml"\n'
             f'[broker]\nhost = "{self.host}"\nport = {self.port}\n'
             f'[storage]\njournal = "{journal}"\nledger = "ledger-{journal}"\n{devices}{more}',
             encoding="utf-8",
