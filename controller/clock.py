@@ -2,6 +2,7 @@
 
 import ctypes
 import time
+from collections.abc import Callable
 
 from safety.messages import Now
 
@@ -31,7 +32,7 @@ def is_disciplined() -> bool:
         return False
 
 
-def is_right(moment: Now, *, bench: bool) -> bool:
+def is_right(moment: Now, *, bench: bool, is_disciplined: Callable[[], bool]) -> bool:
     """Tell whether the wall clock may be believed (G25).
 
     On a bench, where nobody is treated, it is enough that the clock was ever set; else the kernel must vouch for it.

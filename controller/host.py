@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol, TypeVar, TypeVarTuple
 from safety.messages import Now
 
 from . import clock
+from .clock import is_disciplined
 from .link import Link, Mode
 
 SWITCH_S = 0.001
@@ -88,6 +89,7 @@ class Host(NamedTuple):
     worker: Callable[[str], Worker] = Thread
     open_line: OpenLine = Link.open
     token: Callable[[], str] = partial(secrets.token_hex, 4)
+    is_disciplined: Callable[[], bool] = is_disciplined
 
 
 HOST = Host()

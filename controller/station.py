@@ -323,7 +323,7 @@ class Actor:
 
     def _health(self, now: Now, unsynced_ms: int) -> Health:
         return Health(
-            clock_synced=is_right(now, bench=self._config.emulator),
+            clock_synced=is_right(now, bench=self._config.emulator, is_disciplined=self._port.host.is_disciplined),
             ledger=not self._performer.is_failing,
             audit=unsynced_ms <= UNSYNCED_MS,
         )

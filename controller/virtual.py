@@ -179,7 +179,8 @@ class VirtualService:
         self._folder = site.folder
         self._ending = asyncio.Event()
         self._service: Service | None = None
-        self._host = Host(self._now, self._worker, self._open_line, world.token)
+        # A world's time of day is right until the world sets it.
+        self._host = Host(self._now, self._worker, self._open_line, world.token, lambda: True)
 
     async def run(self) -> None:
         """Serve until `end`. Raises what keeps the service from starting, or ends it."""
@@ -264,7 +265,10 @@ def staff(site: str) -> Staff:
 
 
 def configured(site: Site) -> Path:
-    """Write a site's settings as its people would; gives the path."""
+    """Write a site's settings as its people would, where they have written none; gives the path."""
+    path = site.folder / "config.toml"
+    if path.exists():
+        return path
     people = "".join(f'[[principal]]\nname = "{p.name}"\nrole = "{p.role}"\ndevices = ["*"]\n' for p in site.people)
     (site.folder / "principals.toml").write_text(people, encoding="utf-8")
     seats = "".join(
@@ -275,7 +279,6 @@ def configured(site: Site) -> Path:
         f'[site]\nid = "{site.name}"\nprincipals = "principals.toml"\n'
         f'[storage]\njournal = "journal.sqlite"\nledger = "ledger.sqlite"\n{seats}'
     )
-    path = site.folder / "config.toml"
     path.write_text(tables, encoding="utf-8")
     return path
 

@@ -58,7 +58,6 @@ def test_this_kernel_can_be_asked() -> None:
     ],
 )
 def test_people_are_treated_by_a_clock_that_is_kept_and_a_bench_by_one_that_was_set(
-    monkeypatch: pytest.MonkeyPatch, wall_ms: int, bench: bool, vouched: bool, expected: bool
+    wall_ms: int, bench: bool, vouched: bool, expected: bool
 ) -> None:
-    monkeypatch.setattr(clock, "is_disciplined", lambda: vouched)
-    assert clock.is_right(Now(1, wall_ms), bench=bench) is expected
+    assert clock.is_right(Now(1, wall_ms), bench=bench, is_disciplined=lambda: vouched) is expected

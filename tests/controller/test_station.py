@@ -379,7 +379,13 @@ async def test_a_tick_says_that_the_journal_or_the_ledger_cannot_be_written(
 @pytest.mark.hazard("H27")
 async def test_a_tick_says_that_the_clock_is_not_right(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     await until(lambda: ward.actor.station.health == WELL)
-    monkeypatch.setattr(module, "is_right", lambda moment, *, bench: (moment.wall_ms < 0, bench) == (False, False))
+    monkeypatch.setattr(
+        module,
+        "is_right",
+        lambda moment, *, bench, is_disciplined: (
+            (moment.wall_ms < 0, bench, is_disciplined) == (False, False, clock.is_disciplined)
+        ),
+    )
     await until(lambda: ward.actor.station.health == WELL._replace(clock_synced=False))
 
 
