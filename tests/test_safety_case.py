@@ -88,7 +88,7 @@ def test_a_page_that_shows_one_side_only_is_seen(id_: str, examples: tuple, is_s
 
 
 @pytest.mark.hazard("H40")
-@pytest.mark.parametrize("folder", ["safety", "scenarios", "hil"])
+@pytest.mark.parametrize("folder", ["safety", "scenarios", "hazards", "hil"])
 def test_a_test_that_names_nothing_is_seen(folder: str, case: Case):
     silent = Evidence(f"tests/{folder}/test_new.py", "test_new", ())
     elsewhere = Evidence("tests/controller/test_new.py", "test_new", ())

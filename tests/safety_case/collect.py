@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-BOUND = ("tests/safety", "tests/scenarios", "tests/hil")
+BOUND = ("tests/safety", "tests/scenarios", "tests/hazards", "tests/hil")
 """Where every test has to name what it is evidence for."""
 
 
