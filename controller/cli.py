@@ -50,12 +50,14 @@ def group(**more: Any) -> typer.Typer:  # noqa: ANN401 - handed on
 app = group(name="stimwarden", cls=PlainErrors, pretty_exceptions_enable=False)
 config_app = group(help="The settings in force.")
 rx_app = group(help="Prescriptions, each version for good.")
+keys_app = group(help="Keys that messages are signed with.")
 ledger_app = group(help="What patients were given, and what people enter beside the service.")
 audit_app = group(help="The journal.")
 device_app = group(help="One stimulator.")
 for name, commands in (
     ("config", config_app),
     ("rx", rx_app),
+    ("keys", keys_app),
     ("ledger", ledger_app),
     ("audit", audit_app),
     ("device", device_app),
@@ -193,6 +195,18 @@ def rx_show(
     from controller.cli_rx import show
 
     show(rx, config)
+
+
+@keys_app.command("broker")
+def keys_broker(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory.")],
+    host: Annotated[list[str] | None, typer.Option(help="A name of the broker; may be repeated.")] = None,
+    config: ConfigFile = CONFIG,
+) -> None:
+    """Make passwords, an access list and certificates for the site's broker and everybody who logs in there."""
+    from controller.cli_keys_broker import make
+
+    make(folder, host or (), config)
 
 
 Patient = Annotated[str, typer.Argument(metavar="PATIENT", help="The patient's reference.")]
