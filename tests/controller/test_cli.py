@@ -311,6 +311,8 @@ def test_the_settings_in_force() -> None:
             '[[device]] 1: port = "dev1"',
             '[[device]] 1: profile = "bench"',
             "[[device]] 1: stop_button = not set",
+            'http.host = "127.0.0.1"',
+            "http.port = 9464",
         ],
         [],
     )
