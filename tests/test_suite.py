@@ -16,7 +16,7 @@ def chosen(arguments: tuple[str, ...]) -> set[Path]:
     words = arguments[arguments.index("pytest") + 1 :]
     ignored = [ROOT / word.removeprefix("--ignore=") for word in words if word.startswith("--ignore=")]
     folders = [ROOT / word for word in words if not word.startswith("-")]
-    files = {file for folder in folders for file in folder.rglob("test_*.py")}
+    files = {file for folder in folders for file in ([folder] if folder.is_file() else folder.rglob("test_*.py"))}
     return {file for file in files if not any(file.is_relative_to(each) for each in ignored)}
 
 
@@ -38,7 +38,7 @@ def tests(tmp_path: Path) -> dict[str, tuple[str, ...]]:
     for name, body in (("good", "assert True"), ("bad", "assert False")):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"test_{name}.py").write_text(f"def test_{name}():\n    {body}\n", encoding="utf-8")
-    alone = ("-p", "no:cacheprovider", "-c", "/dev/null", f"--rootdir={tmp_path}")
+    alone = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-c", "/dev/null", f"--rootdir={tmp_path}")
     return {name: (*PYTEST, *alone, str(tmp_path / name)) for name in ("good", "bad")}
 
 

@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> Run:
     def run(command: str) -> tuple[int, str]:
         program, *words = shlex.split(command)
         beside = str(Path(sys.executable).with_name(program))
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": "-p no:hypothesispytest"}
         done = subprocess.run(
             [beside, *words], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
         )

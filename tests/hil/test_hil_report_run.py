@@ -61,13 +61,14 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Nothing but git on the path: printing takes longer than all the rest."""
+    """Nothing but git on the path, and no Hypothesis: printing and its start take longer than all the rest."""
     program = shutil.which("git")
     assert program is not None
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "git").symlink_to(program)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
     return Place(tmp_path)
 
 
