@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ from .outbox import Outgoing
 from .policy import MODELS, TIMES, Policy
 from .settings import DeviceTable, Settings, load
 from .store.tables import LedgerError, open_database
+from .tomlfile import read_toml
 
 OK, WARN, FAIL = "ok", "WARN", "FAIL"
 SKEW_MS = 2_000
@@ -40,6 +41,10 @@ SCARCE, LOW = 100_000_000, 1_000_000_000
 """Free bytes below which the disk is a fault, or worth a warning (engineering defaults)."""
 ECHO_S = 3.0
 """How long an echo of the broker may take (engineering default)."""
+ROUNDS = 5
+"""Echoes of which the fastest counts: a busy machine makes some late, Nagle's algorithm all of them."""
+SLOW_S = 0.02
+"""From here on an echo waited for an acknowledgement that was held back: that is 40 ms and more (measured)."""
 
 
 class Finding(NamedTuple):
@@ -62,6 +67,9 @@ async def examine(config: Path) -> int:
     text = f"{config} is sound; principals: {len(principals)}, devices: {len(settings.device)}"
     print(Finding(OK, "settings", f"{text}, policy {policy.digest[:12]}"))
     marks = []
+    for finding in of_files(config, settings):
+        print(finding)
+        marks.append(finding.mark)
     async for finding in findings(settings):
         print(finding, flush=True)
         marks.append(finding.mark)
@@ -70,7 +78,7 @@ async def examine(config: Path) -> int:
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
     """Look at everything, one after the other."""
-    yield of_clock(settings.storage.journal)
+    yield of_clock(settings.storage.journal, bench=all(device.profile == "bench" for device in settings.device))
     async for finding in of_broker(settings):
         yield finding
     storage = settings.storage
@@ -82,11 +90,33 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
         yield await of_device(device)
 
 
+# Files with secrets
+
+
+def of_files(config: Path, settings: Settings) -> Iterator[Finding]:
+    """See who may read what only the service should."""
+    tls = settings.broker.tls
+    secret = [config] if settings.broker.password and holds_password(config) else []
+    secret += [tls.key_file] if tls and tls.key_file else []
+    for path in secret:
+        mode = path.stat().st_mode & 0o777
+        if mode & 0o077:
+            text = f"{path} holds a secret, and others may read it (mode {mode:04o})"
+            yield Finding(FAIL, "files", text, f"Give it to the service's account, and: chmod 0600 {path}")
+        else:
+            yield Finding(OK, "files", f"{path} is the service's alone")
+
+
+def holds_password(config: Path) -> bool:
+    """Tell whether the file itself holds the broker's password; from the environment it is nobody else's to read."""
+    return "password" in read_toml(config).get("broker", {})
+
+
 # The clock
 
 
-def of_clock(journal: Path) -> Finding:
-    """See whether the clock was set, and never set back."""
+def of_clock(journal: Path, *, bench: bool) -> Finding:
+    """See whether the clock was set, and never set back, and whether something keeps it right (G25)."""
     now_ms = clock.now().wall_ms
     if now_ms < clock.EARLIEST_MS:
         return Finding(FAIL, "clock", f"it says {utc_text(now_ms)}", "Set it, and let it be kept by NTP.")
@@ -94,6 +124,9 @@ def of_clock(journal: Path) -> Finding:
     if newest_ms > now_ms + SKEW_MS:
         text = f"it says {utc_text(now_ms)}, and the journal's newest entry is of {utc_text(newest_ms)}"
         return Finding(FAIL, "clock", text, "It was set back, so doses would be counted wrongly: set it right.")
+    if not (bench or clock.is_disciplined()):
+        text = f"it says {utc_text(now_ms)}, and the kernel knows of nothing that keeps it right"
+        return Finding(FAIL, "clock", text, "Run an NTP client such as chrony: nobody is treated before that.")
     return Finding(OK, "clock", f"it says {utc_text(now_ms)}")
 
 
@@ -157,27 +190,47 @@ class Echoes:
 
     async def listen(
         self, connection: Connection, topics: Topics, device: str, address: Address
-    ) -> tuple[Finding, Finding]:
+    ) -> tuple[Finding, ...]:
         """Publish what is forbidden, then what is allowed: the order tells that the first was really refused."""
-        # A command under a name that nobody has does no harm where it gets through: the service knows no such sender.
-        forbidden = topics.command(device, f"doctor-{self.word}", STATUS)
+        # What gets through does no harm: nobody has this name, and there is no such site.
+        forbidden = (
+            topics.command(device, f"doctor-{self.word}", STATUS),
+            Topics(f"doctor-{self.word}", topics.prefix).summary(device),
+        )
         allowed = topics.ack(device, address.username or "doctor", f"doctor-{self.word}")
-        await connection.subscribe([forbidden, allowed], commands=True)
-        await connection.publish(Outgoing(forbidden, b"{}", qos=1, retain=False))
+        for topic in (*forbidden, allowed):
+            with suppress(BrokerError):  # what we may not even read does not come back, and that is judged below
+                await connection.subscribe([topic], commands=True)
+        for topic in forbidden:
+            await connection.publish(Outgoing(topic, b"{}", qos=1, retain=False))
         await connection.publish(Outgoing(allowed, b"{}", qos=1, retain=True))
+        await self._comes_back(allowed, b"{}")
+        await connection.publish(Outgoing(allowed, b"", qos=1, retain=True))
+        found = (self._on_access(forbidden, allowed), self._on_retain(allowed))
+        if allowed not in self._heard:
+            return found
+        return (*found, of_delay(min([await self._delay_s(connection, allowed, turn) for turn in range(ROUNDS)])))
+
+    async def _delay_s(self, connection: Connection, topic: str, turn: int) -> float:
+        """Measure how long the broker takes to give back what it was given."""
+        payload, began_s = b"%d" % turn, clock.running_s()
+        await connection.publish(Outgoing(topic, payload, qos=1, retain=False))
+        await self._comes_back(topic, payload)
+        return clock.running_s() - began_s
+
+    async def _comes_back(self, topic: str, payload: bytes) -> None:
+        """Wait for an echo, but not for long."""
         try:
             async with asyncio.timeout(ECHO_S):
-                while allowed not in self._heard:
+                while topic not in self._heard or self._heard[topic].payload != payload:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
             pass
-        await connection.publish(Outgoing(allowed, b"", qos=1, retain=True))
-        return self._on_access(forbidden, allowed), self._on_retain(allowed)
 
-    def _on_access(self, forbidden: str, allowed: str) -> Finding:
-        if forbidden in self._heard:
-            text = f"the broker let us publish as somebody else, to {forbidden}"
+    def _on_access(self, forbidden: tuple[str, ...], allowed: str) -> Finding:
+        if through := [topic for topic in forbidden if topic in self._heard]:
+            text = f"the broker let us publish as somebody else, to {through[0]}"
             todo = "Put an access list in force such as deploy/acl: without one anybody can command under any name."
             return Finding(FAIL, "access list", text, todo)
         if allowed not in self._heard:
@@ -193,6 +246,14 @@ class Echoes:
             text = "the broker drops the flag, so a stored command looks like a fresh one"
             return Finding(FAIL, "retain flag", text, "Use a broker that serves MQTT 5's retain-as-published.")
         return Finding(OK, "retain flag", "the broker passes it on as published")
+
+
+def of_delay(fastest_s: float) -> Finding:
+    """Judge the fastest echo."""
+    text = f"an echo takes {fastest_s * 1000:.1f} ms"
+    if fastest_s >= SLOW_S:
+        return Finding(WARN, "delay", text, "Set `set_tcp_nodelay true` in mosquitto; another broker, or a nearer one.")
+    return Finding(OK, "delay", text)
 
 
 # The disk

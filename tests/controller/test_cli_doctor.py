@@ -23,7 +23,7 @@ from controller import cli_doctor, clock
 from controller.broker import Address
 from controller.cli import app
 from controller.journal import Journal
-from controller.settings import DeviceTable
+from controller.settings import DeviceTable, load
 from controller.store.tables import open_database
 from safety.messages import DeviceState, DeviceUp, Identity, Now, Status
 
@@ -101,6 +101,7 @@ def strict(folder: Path, mosquitto_with: Callable[[str], Broker]) -> Broker:
 def configure(folder: Path, broker: Broker, login: str = LOGIN) -> None:
     text = SETTINGS.format(host=broker.host, port=broker.port, login=login)
     (folder / "stimwarden.toml").write_text(text, encoding="utf-8")
+    (folder / "stimwarden.toml").chmod(0o600)
 
 
 def examine() -> tuple[int, dict[str, str]]:
@@ -109,6 +110,7 @@ def examine() -> tuple[int, dict[str, str]]:
     assert result.stderr == ""
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", result.stdout)
     text = re.sub(r"\d+ MB", "MANY MB", re.sub(r"policy [0-9a-f]{12}", "policy DIGEST", text))
+    text = re.sub(r"takes \d+\.\d ms", "takes SOME ms", text)
     text = re.sub(r"doctor-[0-9a-f]{8}", "doctor-WORD", text.replace("\n      -> ", " -> "))
     found = {}
     for line in text.splitlines():
@@ -123,6 +125,8 @@ SOUND = {
     "clock": "ok it says TIME",
     "access list": "ok the broker refuses to publish for us as somebody else",
     "retain flag": "ok the broker passes it on as published",
+    "delay": "ok an echo takes SOME ms",
+    "files": "ok stimwarden.toml is the service's alone",
     "disk at .": "ok can be written; MANY MB are free",
     "journal": "ok there is none yet; the service will make journal.db",
     "ledger": "ok there is none yet; the service will make ledger.db",
@@ -187,6 +191,27 @@ def test_the_access_list_is_what_makes_the_difference(folder: Path, mosquitto: B
 
 
 @pytest.mark.server("mosquitto")
+@pytest.mark.hazard("H24")
+def test_a_list_that_lets_the_service_speak_for_another_site_is_seen(
+    folder: Path, mosquitto_with: Callable[[str], Broker], bed: object
+) -> None:
+    acl = ACL.read_text(encoding="utf-8").replace(
+        "user stimsvc-bench\n", "user stimsvc-bench\ntopic readwrite stim/v1/+/+/state/#\n"
+    )
+    (folder / "acl").write_text(acl, encoding="ascii")
+    program = shutil.which("mosquitto_passwd")
+    assert program is not None
+    subprocess.run([program, "-b", "-c", "passwords", "stimsvc-bench", "s3cret"], check=True, capture_output=True)
+    extra = f"allow_anonymous false\npassword_file {folder / 'passwords'}\nacl_file {folder / 'acl'}"
+    configure(folder, mosquitto_with(extra))
+    status, found = examine()
+    assert status == 1
+    assert found["access list"].startswith(
+        "FAIL the broker let us publish as somebody else, to stim/v1/doctor-WORD/stim-1/state/summary -> "
+    )
+
+
+@pytest.mark.server("mosquitto")
 def test_a_list_that_lets_nothing_back_cannot_be_judged(
     folder: Path, mosquitto_with: Callable[[str], Broker], bed: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +225,18 @@ def test_a_list_that_lets_nothing_back_cannot_be_judged(
         "Let the service's login read and write stim/v1/bench/stim-1/ack/stimsvc-bench/#, or trust the list unseen."
     )
     assert found["retain flag"] == "WARN cannot be judged: what is allowed does not come back"
+
+
+@pytest.mark.server("mosquitto")
+def test_a_broker_that_holds_messages_back_is_slow(
+    folder: Path, mosquitto_with: Callable[[str], Broker], bed: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_doctor, "SLOW_S", 0.0)
+    configure(folder, mosquitto_with("allow_anonymous true"))
+    _, found = examine()
+    assert found["delay"] == (
+        "WARN an echo takes SOME ms -> Set `set_tcp_nodelay true` in mosquitto; another broker, or a nearer one."
+    )
 
 
 @pytest.mark.server("mosquitto")
@@ -260,6 +297,44 @@ def test_a_login_is_judged(address: Address, marks: list[str]) -> None:
     assert [finding.mark for finding in cli_doctor.of_login(address)] == marks
 
 
+@pytest.mark.parametrize(("fastest_s", "mark"), [(0.0, "ok"), (0.019, "ok"), (0.02, "WARN"), (3.0, "WARN")])
+def test_a_delay_is_judged(fastest_s: float, mark: str) -> None:
+    assert cli_doctor.of_delay(fastest_s).mark == mark
+
+
+# Files with secrets
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
+def test_a_password_that_others_may_read(folder: Path, mode: int) -> None:
+    text = SETTINGS.format(host="127.0.0.1", port=1, login=LOGIN)
+    config = folder / "stimwarden.toml"
+    config.write_text(text, encoding="utf-8")
+    config.chmod(mode)
+    (finding,) = cli_doctor.of_files(config, load(config))
+    assert str(finding) == (
+        f"FAIL  files: {config} holds a secret, and others may read it (mode {mode:04o})\n"
+        f"      -> Give it to the service's account, and: chmod 0600 {config}"
+    )
+
+
+def test_a_password_of_the_environment_is_in_no_file_and_a_key_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, key = folder / "stimwarden.toml", folder / "client.key"
+    text = SETTINGS.format(host="127.0.0.1", port=1, login='username = "stimsvc-bench"\n[broker.tls]')
+    config.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("STIMWARDEN_BROKER__PASSWORD", SECRET)
+    monkeypatch.setenv("STIMWARDEN_BROKER__TLS", f'{{"cert_file": "{key}", "key_file": "{key}"}}')
+    key.write_text("", encoding="ascii")
+    key.chmod(0o600)
+    assert [str(finding) for finding in cli_doctor.of_files(config, load(config))] == [
+        f"ok    files: {key} is the service's alone"
+    ]
+    key.chmod(0o644)
+    assert [finding.mark for finding in cli_doctor.of_files(config, load(config))] == ["FAIL"]
+
+
 # The clock and the disk
 
 
@@ -275,13 +350,24 @@ def write_journal(folder: Path, now: Now) -> None:
 def test_a_clock_that_was_set_back(folder: Path, ahead_ms: int, mark: str) -> None:
     now = clock.now()
     write_journal(folder, now._replace(wall_ms=now.wall_ms + ahead_ms))
-    assert cli_doctor.of_clock(folder / "journal.db").mark == mark
+    assert cli_doctor.of_clock(folder / "journal.db", bench=True).mark == mark
 
 
 @pytest.mark.parametrize(("wall_ms", "mark"), [(1_767_225_600_000, "ok"), (1_767_225_599_999, "FAIL"), (0, "FAIL")])
 def test_a_clock_that_was_never_set(folder: Path, monkeypatch: pytest.MonkeyPatch, wall_ms: int, mark: str) -> None:
     monkeypatch.setattr(clock, "now", lambda: Now(mono_ms=1, wall_ms=wall_ms))
-    assert cli_doctor.of_clock(folder / "journal.db").mark == mark
+    assert cli_doctor.of_clock(folder / "journal.db", bench=True).mark == mark
+
+
+@pytest.mark.hazard("H27")
+@pytest.mark.parametrize(
+    ("bench", "kept", "mark"), [(True, False, "ok"), (False, True, "ok"), (False, False, "FAIL")]
+)  # fmt: skip
+def test_where_patients_are_something_must_keep_the_clock_right(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, bench: bool, kept: bool, mark: str
+) -> None:
+    monkeypatch.setattr(clock, "is_disciplined", lambda: kept)
+    assert cli_doctor.of_clock(folder / "journal.db", bench=bench).mark == mark
 
 
 @pytest.mark.parametrize(
