@@ -157,6 +157,12 @@ def test_everybody_writes_under_its_own_name_and_reads_of_its_own_devices() -> N
         Principal("plc7", Role.AUTOMATION, frozenset({"dev2", "dev1"})),
     )
     lines = access_list(TOPICS, principals, "stimsvc-ward3").splitlines()
+    assert [line for line in lines if line.startswith("pattern")] == [
+        "pattern write stim/v1/ward3/_all/cmd/%u/session.stop",
+        "pattern write stim/v1/ward3/_all/cmd/%u/stop",
+        "pattern read stim/v1/ward3/+/ack/%u/#",
+        "pattern read stim/v1/ward3/+/state/challenge/%u/#",
+    ]
     plc7 = lines[lines.index("user plc7") :]
     assert plc7[1:] == [
         "topic read stim/v1/ward3/_service/+/state",
@@ -276,6 +282,26 @@ async def test_nobody_gets_in_with_another_password_or_writes_under_another_name
                 await mouth.publish(Outgoing(topic, b"{}", qos=1, retain=False))
             await until(lambda: heard)
         assert heard == [allowed]
+    finally:
+        server.kill()
+
+
+@pytest.mark.server("mosquitto")
+@pytest.mark.hazard("H24")
+async def test_nobody_reads_what_is_for_another(house: House, shipped: Callable[..., Shipped]) -> None:
+    site = made(house)
+    server = shipped(site)
+    heard: list[str] = []
+    theirs = [TOPICS.ack("dev1", "physio-2", "x"), TOPICS.summary("dev1").replace("summary", "challenge/physio-2")]
+    own = [topic.replace("physio-2", "physio-1") for topic in theirs]
+    try:
+        ears = Connection(address(server, site, "physio-1"), "a", lambda arrival: heard.append(arrival.topic))
+        async with ears, Connection(address(server, site, "stimsvc-ward3"), "b", lambda _: None) as mouth:
+            await ears.subscribe(["stim/#"], commands=False)
+            for topic in [*theirs, *own]:
+                await mouth.publish(Outgoing(topic, b"{}", qos=1, retain=False))
+            await until(lambda: len(heard) >= len(own))
+        assert heard == own
     finally:
         server.kill()
 
