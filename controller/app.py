@@ -4,6 +4,8 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -18,7 +20,11 @@ from .contract.topics import Topics
 from .desk import Desk, memory
 from .devices import DRIVERS
 from .host import HOST, Host, keep_turns_short
-from .identity import BrokerStamp, read_principals
+from .identity import BrokerStamp, Signatures
+from .identity.challenge import Challenges
+from .identity.register import Register
+from .identity.roles import NEEDS, TIERS, Role
+from .identity.statement import Publish, Signing, own_secret
 from .inputs import StopButton
 from .journal import Journal
 from .oversight import overseen
@@ -31,7 +37,7 @@ from .store.clinic import Clinic
 from .store.dose import Ledger
 from .store.papers import Papers
 from .tomlfile import FileError, Problem, shown
-from .voice import Publish, Voice
+from .voice import Voice
 
 log = structlog.get_logger()
 
@@ -63,11 +69,13 @@ async def keep(settings: Settings) -> None:
         ending, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ending.set)
-        buttons = [
+        loop.add_signal_handler(signal.SIGHUP, partial(desk.mind, anyway=True))
+        besides: list[Coroutine[None, None, None]] = [
             StopButton(device.stop_button, service.actors[device.id].post).run()
             for device in settings.device
             if device.stop_button
         ]
+        besides.append(desk.minding())
         keep_turns_short()
         with overseen(settings.http, service.actors, lambda: broker.is_up) as leaving:
 
@@ -75,7 +83,7 @@ async def keep(settings: Settings) -> None:
                 leaving()
                 broker.announce("draining")
 
-            await run(service, ending, broker.run(), draining, buttons)
+            await run(service, ending, broker.run(), draining, besides)
 
 
 def instance_of(settings: Settings) -> str:
@@ -105,7 +113,9 @@ async def wired(settings: Settings, host: Host, publish: Publish) -> AsyncIterat
         raise IncompleteError("; ".join(wrong))
     boot_id, now, site = f"b-{host.token()}", host.clock(), settings.site.id
     policy = Policy.read(settings.policy.file)
-    principals = read_principals(settings.site.principals)
+    proof = proof_of(settings)
+    principals = Register(settings.site.principals, proof)
+    secret = own_secret(key_file_of(settings), instance_of(settings), host.seed())
     log.info("service.starting", boot_id=boot_id, policy=policy.digest, hard_limits=policy.hard_digest)
     # First the ledger: it may be made only where nothing was ever journalled, also after a crash between the two.
     storage, worker = settings.storage, host.worker
@@ -123,7 +133,8 @@ async def wired(settings: Settings, host: Host, publish: Publish) -> AsyncIterat
         records = Records(Clinic(storage.ledger), Papers(storage.ledger), ledger, worker)
         recorder = Recorder(storage.recordings, lambda error: log.warning("recorder.failing", error=str(error)), worker)
         topics, devices = Topics(site), frozenset(device.id for device in settings.device)
-        voice = Voice(topics, boot_id, publish)
+        challenges = Challenges(principals, host.token)
+        voice = Voice(topics, boot_id, Signing(publish, secret), challenges)
         actors = {
             device.id: Actor(
                 policy.config(device),
@@ -138,12 +149,25 @@ async def wired(settings: Settings, host: Host, publish: Publish) -> AsyncIterat
             )
             for device in settings.device
         }
-        door = Door(topics, devices, principals, BrokerStamp(), memory(journal))
-        desk = Desk(door, journal, voice, actors, records, boot_id, host.clock)
+        door = Door(topics, devices, principals, proof, memory(journal), challenges.seen_by)
+        desk = Desk(door, journal, voice, actors, records, boot_id, host.clock, challenges, principals.refresh)
         stack.push_async_callback(desk.looked_up)
         for actor in actors.values():
             stack.push_async_callback(actor.close)
         yield Service(boot_id, desk, actors, journal)
+
+
+def proof_of(settings: Settings) -> Signatures:
+    """Say how senders are proved at this site."""
+    if settings.identity.proof == "broker":
+        return BrokerStamp()
+    asked = {Role(name): TIERS[word] for name, word in settings.identity.tiers if word is not None}
+    return Signatures({**NEEDS, **asked})
+
+
+def key_file_of(settings: Settings) -> Path:
+    """Say where the key is that the service signs with."""
+    return settings.identity.key_file or settings.storage.journal.with_name("service.jwk")
 
 
 class Outlet:
@@ -152,10 +176,17 @@ class Outlet:
     publish: Publish
 
     def __call__(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, correlation: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        correlation: bytes | None = None,
+        signature: str | None = None,
     ) -> None:
         """Have something published."""
-        self.publish(topic, payload, qos=qos, retain=retain, correlation=correlation)
+        self.publish(topic, payload, qos=qos, retain=retain, correlation=correlation, signature=signature)
 
 
 def checked_address(settings: Settings) -> Address:
@@ -185,13 +216,13 @@ async def run(
     ending: asyncio.Event,
     broker: Coroutine[None, None, None],
     draining: Callable[[], None],
-    buttons: Iterable[Coroutine[None, None, None]] = (),
+    besides: Iterable[Coroutine[None, None, None]] = (),
 ) -> None:
     """Keep everything going until it is told to end, or a part fails; then stop every device and wait for its word."""
     desk, actors = service.desk, service.actors
     talking = asyncio.create_task(broker)
     working = [asyncio.create_task(actor.run()) for actor in actors.values()]
-    working += [asyncio.create_task(button) for button in buttons]
+    working += [asyncio.create_task(each) for each in besides]
     working.append(asyncio.create_task(desk.report()))
     waiting = asyncio.create_task(ending.wait())
     try:

@@ -48,6 +48,8 @@ WINDOW = 8
 """Messages that may be on their way to the broker, unconfirmed, at a time (engineering default)."""
 TWIN_S = 10
 """How long after a stop its copy on the other connection is known for one (engineering default)."""
+SIGNATURE = "sig"
+"""The user property that holds a message's signature."""
 MAX_PACKET = 1_048_576
 """Longest packet the broker may send us, far above what is accepted: what is too long is to be refused in words."""
 
@@ -147,6 +149,8 @@ class Connection:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if item.correlation is not None:
             properties.CorrelationData = item.correlation
+        if item.signature is not None:
+            properties.UserProperty = [(SIGNATURE, item.signature)]
         with _library():
             await self._client.publish(item.topic, item.payload, item.qos, item.retain, properties)
 
@@ -182,12 +186,19 @@ def _inline(deliver: Callable[[Arrival], None]) -> type[asyncio.Queue[aiomqtt.Me
             reply = getattr(item.properties, "ResponseTopic", None)
             correlation = getattr(item.properties, "CorrelationData", None)
             try:
-                deliver(Arrival(str(item.topic), bytes(item.payload), item.retain, reply, correlation))
+                signature = _signature(getattr(item.properties, "UserProperty", ()))
+                deliver(Arrival(str(item.topic), bytes(item.payload), item.retain, reply, correlation, signature))
             except Exception:
                 # The library would end the connection, and with it the way for the next stop.
                 log.exception("message handler failed", topic=str(item.topic))
 
     return Inline
+
+
+def _signature(properties: Iterable[tuple[str, str]]) -> str | None:
+    """Find the signature; of two nobody knows which is meant, and an empty one holds for nothing."""
+    found = [value for name, value in properties if name == SIGNATURE]
+    return "" if len(found) > 1 else next(iter(found), None)
 
 
 class Handler(Protocol):
@@ -248,12 +259,19 @@ class Broker:
         return len(self._up) == 3
 
     def publish(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, correlation: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        correlation: bytes | None = None,
+        signature: str | None = None,
     ) -> None:
         """Have something published as soon as may be; never waits, and never raises."""
         # Before the name is ours another service may be speaking for our devices.
         outbox = self._outbox if self._presence.is_settled else self._unsaid
-        outbox.put(Outgoing(topic, payload, qos, retain, correlation))
+        outbox.put(Outgoing(topic, payload, qos, retain, correlation, signature))
 
     def announce(self, state: Literal["online", "draining"]) -> None:
         """Say, retained, how this service is."""

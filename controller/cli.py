@@ -51,6 +51,7 @@ app = group(name="stimwarden", cls=PlainErrors, pretty_exceptions_enable=False)
 config_app = group(help="The settings in force.")
 rx_app = group(help="Prescriptions, each version for good.")
 keys_app = group(help="Keys that messages are signed with.")
+principals_app = group(help="Who may ask for what.")
 ledger_app = group(help="What patients were given, and what people enter beside the service.")
 audit_app = group(help="The journal.")
 device_app = group(help="One stimulator.")
@@ -58,11 +59,18 @@ for name, commands in (
     ("config", config_app),
     ("rx", rx_app),
     ("keys", keys_app),
+    ("principals", principals_app),
     ("ledger", ledger_app),
     ("audit", audit_app),
     ("device", device_app),
 ):
     app.add_typer(commands, name=name)
+
+
+ServiceKey = Annotated[
+    str | None, typer.Option(metavar="KEY", help="The service's public key: what it has not signed counts for nothing.")
+]
+KeyFile = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Your key file: what you send is signed.")]
 
 
 @app.callback()
@@ -102,6 +110,8 @@ def send(
     port: Port = None,
     site: Site = None,
     password_file: PasswordFile = None,
+    key: KeyFile = None,
+    service_key: ServiceKey = None,
     keep: Annotated[bool, typer.Option("--keep", help="With device.claim: keep it until Ctrl-C.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Do nothing: say what would become of it.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the answer as it came.")] = False,
@@ -109,7 +119,7 @@ def send(
     """Send one command and print its answer; 1 where it was not obeyed, or would not be."""
     from controller.cli_send import Wanted, reach, send_one
 
-    where = reach(config, host, port, site, principal, password_file)
+    where = reach(config, host, port, site, principal, password_file, key, service_key)
     return asyncio.run(send_one(where, Wanted(verb, device, body, keep=keep, explain=explain, as_json=json)))
 
 
@@ -121,12 +131,14 @@ def watch(
     port: Port = None,
     site: Site = None,
     password_file: PasswordFile = None,
+    service_key: ServiceKey = None,
 ) -> int:
     """Show every device of a site, live, until Ctrl-C."""
     from controller.cli_send import reach
     from controller.cli_watch import watch_site
 
-    return asyncio.run(watch_site(reach(config, host, port, site, principal, password_file)))
+    where = reach(config, host, port, site, principal, password_file, service_key=service_key)
+    return asyncio.run(watch_site(where))
 
 
 @app.command()
@@ -207,6 +219,87 @@ def keys_broker(
     from controller.cli_keys_broker import make
 
     make(folder, host or (), config)
+
+
+Alg = Annotated[Literal["Ed25519", "HS256"], typer.Option(help="Ed25519: only you can sign; HS256: a shared secret.")]
+
+
+@keys_app.command("new")
+def keys_new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the key goes; nobody else may read it.")],
+    alg: Alg = "Ed25519",
+    kid: Annotated[str | None, typer.Option(help="The key's name; without it, the file's.")] = None,
+) -> None:
+    """Make a key, and print what the principals file has to say of it."""
+    from controller.cli_keys import new
+
+    new(file, alg, kid)
+
+
+@keys_app.command("show")
+def keys_show(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A key file; without it, the service's own.")
+    ] = None,
+    config: ConfigFile = CONFIG,
+) -> None:
+    """Print the public half of a key, by which others know what it has signed."""
+    from controller.cli_keys import show
+
+    show(file, config)
+
+
+@keys_app.command("list")
+def keys_list(config: ConfigFile = CONFIG) -> None:
+    """List the keys of everybody who may ask, and how each is now."""
+    from controller.cli_keys import list_all
+
+    list_all(config)
+
+
+PrincipalName = Annotated[str, typer.Argument(metavar="NAME", help="The login at the broker.")]
+
+
+@principals_app.command("list")
+def principals_list(config: ConfigFile = CONFIG) -> None:
+    """List everybody who may ask, and how each is now."""
+    from controller.cli_principals import list_all
+
+    list_all(config)
+
+
+@principals_app.command("add")
+def principals_add(
+    name: PrincipalName,
+    role: Annotated[str, typer.Option(help="handset, automation, physio, prescriber, biomed or auditor")],
+    device: Annotated[list[str], typer.Option(help="A device it may use, or * for every one; may be repeated.")],
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its Ed25519 key: the public half is kept.")] = None,
+    config: ConfigFile = CONFIG,
+) -> None:
+    """Add somebody to the principals file."""
+    from controller.cli_principals import Newcomer, add
+
+    add(Newcomer(name, role, tuple(device), key), config)
+
+
+@principals_app.command("revoke")
+def principals_revoke(
+    name: PrincipalName,
+    kid: Annotated[str | None, typer.Option(help="Only this key of theirs.")] = None,
+    config: ConfigFile = CONFIG,
+) -> None:
+    """Let somebody ask for nothing any more; what they run is paused at once."""
+    from controller.cli_principals import revoke
+
+    revoke(name, kid, config)
+
+
+@principals_app.command("check")
+def principals_check(config: ConfigFile = CONFIG) -> None:
+    """Say what is wrong with the principals file."""
+    from controller.cli_principals import check
+
+    check(config)
 
 
 Patient = Annotated[str, typer.Argument(metavar="PATIENT", help="The patient's reference.")]

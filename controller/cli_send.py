@@ -20,6 +20,7 @@ from .contract.answers import AnswerMessage, Explanation
 from .contract.bodies import VERBS
 from .contract.codes import quantity
 from .contract.topics import ALL, is_id
+from .identity.keys import Key, Secret
 from .settings import load
 
 HERE = Path("stimwarden.toml")
@@ -40,6 +41,8 @@ class Where(NamedTuple):
     password: str | None
     tls: ssl.SSLContext | None
     devices: tuple[str, ...]
+    key: Secret | None
+    service_key: Key | None
 
     @asynccontextmanager
     async def client(self, *, telemetry: bool = False) -> AsyncIterator[Client]:
@@ -54,6 +57,8 @@ class Where(NamedTuple):
             password=self.password,
             tls=self.tls,
             telemetry=telemetry,
+            key=self.key,
+            service_key=self.service_key,
         )
         try:
             async with client:
@@ -80,6 +85,8 @@ def reach(
     site: str | None,
     principal: str,
     password_file: Path | None,
+    key_file: Path | None = None,
+    service_key: str | None = None,
 ) -> Where:
     """Find a site: the command line wins over the settings, which are those of this directory if there are any."""
     if not is_id(principal):
@@ -99,7 +106,19 @@ def reach(
         raise MisuseError(f"no site: give --site, or --config FILE; there is no {HERE} here")
     if not is_id(site):
         raise MisuseError(f"--site {site}: expected 1 to 32 of a-z, 0-9 and -")
-    return Where(host or "127.0.0.1", port or 1883, site, principal, password_of(password_file), tls, devices)
+    key = Secret.read(key_file) if key_file else None
+    known = known_service(service_key) if service_key else None
+    return Where(
+        host or "127.0.0.1", port or 1883, site, principal, password_of(password_file), tls, devices, key, known
+    )
+
+
+def known_service(text: str) -> Key:
+    """Read the service's public key. Raises MisuseError."""
+    try:
+        return Key.public("service", text)
+    except ValueError:
+        raise MisuseError(f"--service-key {text}: expected what `stimwarden keys show` prints at the service") from None
 
 
 def password_of(file: Path | None) -> str | None:

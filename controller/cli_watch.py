@@ -15,7 +15,7 @@ from rich.text import Text
 
 from . import clock
 from .cli_send import Where, interrupted
-from .client import Client, Said
+from .client import Client, Doubt, Said
 from .contract.answers import (
     AlarmSaid,
     CapabilitiesMessage,
@@ -67,6 +67,9 @@ class Board:
         device = self._devices.setdefault(said.device, Device())
         device.heard_ms = now_ms
         match said.message:
+            case Doubt():
+                # Somebody else spoke for the service: from then on nobody knows how the device is.
+                device.summary = None
             case SummaryMessage() as summary:
                 device.summary = summary
                 if summary.session_id is None:

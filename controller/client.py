@@ -30,13 +30,18 @@ from .contract.answers import (
     TelemetryMessage,
 )
 from .contract.bodies import QUESTION
-from .contract.envelope import Arrival, utc_text
+from .contract.envelope import Arrival, utc_ms, utc_text
 from .contract.topics import ALL, Topics
+from .identity.jws import sign
+from .identity.keys import Key, Secret
+from .identity.statement import is_said_by
 from .outbox import Outgoing
 
 EXPIRES_MS = 5_000
 """How long after sending a command may still be obeyed; the service's own limits allow less (engineering default)."""
 TIMEOUT_S = 10.0
+STALE_MS = 15_000
+"""An older state or event is not believed: the service states its devices anew every 5 s (engineering default)."""
 BACKLOG = 1_000
 """Statements kept for a reader that is slow; the oldest go first and are counted (engineering default)."""
 
@@ -54,12 +59,22 @@ class Said(NamedTuple):
     message: Statement
 
 
+class Doubt(Statement):
+    """What was said of a device was not signed by its service, so that nobody knows how it is."""
+
+    topic: str
+
+
 class NoAnswerError(TimeoutError):
     """A command was sent and nobody answered; what became of it is not known."""
 
 
 class Client:
-    """One principal's voice and ears at a site; `username` and `password` are for the broker, if it asks."""
+    """One principal's voice and ears at a site; `username` and `password` are for the broker, if it asks.
+
+    With a `key` every command is signed. With `service_key`, the public half of the service's own, nothing counts that
+    the service has not signed, or that is old; telemetry is never signed, and for display only.
+    """
 
     def __init__(
         self,
@@ -73,12 +88,18 @@ class Client:
         tls: ssl.SSLContext | None = None,
         prefix: str = "stim",
         telemetry: bool = False,
+        key: Secret | None = None,
+        service_key: Key | None = None,
     ) -> None:
         self.missed = 0
         """Statements that readers of `events` were too slow for."""
+        self.unbelieved = 0
+        """Statements that the service had not signed, or that were old."""
         self._address = Address(host=host, port=port, username=username, password=password, tls=tls)
         self._topics = Topics(site, prefix)
         self._principal = principal
+        self._key = key
+        self._service_key = service_key
         self._branches = (f"ack/{principal}", "state", "event", *(("tele",) if telemetry else ()))
         self._stack = AsyncExitStack()
         self._out: Connection
@@ -126,7 +147,9 @@ class Client:
                 payload = self._envelope(command_id, device, verb, body or {}, expect or {})
                 topic = self._topics.command(device, self._principal, verb)
                 # Not waited for: the library would not notice, while it waits, that the connection is lost.
-                sending = asyncio.create_task(self._out.publish(Outgoing(topic, payload, qos=1, retain=False)))
+                signature = sign(self._key, topic, payload) if self._key else None
+                command = Outgoing(topic, payload, qos=1, retain=False, signature=signature)
+                sending = asyncio.create_task(self._out.publish(command))
                 sending.add_done_callback(lambda sent: sent.cancelled() or sent.exception())
                 try:
                     return await self._until(lambda: self._final(command_id))
@@ -155,9 +178,11 @@ class Client:
         return await self.ask(ALL, "stop")
 
     def summary(self, device: str) -> SummaryMessage | None:
-        """Give the latest state of a device, or None where none was heard."""
+        """Give the latest state of a device, or None where none was heard, or is to be believed now."""
         said = self._states.get(self._topics.summary(device))
-        return said.message if said and isinstance(said.message, SummaryMessage) else None
+        if said is None or not isinstance(said.message, SummaryMessage):
+            return None
+        return None if self._service_key and is_old(said.message.as_of) else said.message
 
     def events(self) -> AsyncGenerator[Said, None]:
         """Give the states that are known, then all that is said from this call on; ends with BrokerError."""
@@ -168,6 +193,11 @@ class Client:
     # Hearing
 
     def _hear(self, arrival: Arrival) -> None:
+        if self._service_key and not self._is_believed(arrival, self._service_key):
+            self.unbelieved += 1
+            self._doubt(arrival.topic)
+            self._news.set()
+            return
         match self._topics.levels(arrival.topic):
             case (_, "ack", _, _):
                 answer = AnswerMessage.read(arrival.payload)
@@ -184,6 +214,26 @@ class Client:
             case (device, "tele", _):
                 self._tell(Said(device, TelemetryMessage.read(arrival.payload)))
         self._news.set()
+
+    def _is_believed(self, arrival: Arrival, key: Key) -> bool:
+        """Tell whether a statement is the service's own, and no copy of an old one."""
+        match self._topics.levels(arrival.topic):
+            case ("_service", _, "state") | (_, "tele", _):
+                return True
+            case (_, "event", _):
+                return is_said_by(key, arrival) and not is_old(EventMessage.read(arrival.payload).at)
+            case (_, "state", "summary"):
+                known = self._states.get(arrival.topic)
+                before = known.message.as_of if known and isinstance(known.message, SummaryMessage) else ""
+                return is_said_by(key, arrival) and SummaryMessage.read(arrival.payload).as_of >= before
+        return is_said_by(key, arrival)
+
+    def _doubt(self, topic: str) -> None:
+        """Forget what is known under a topic that somebody else has published to."""
+        match self._topics.levels(topic):
+            case (device, "state", "summary" | "capabilities"):
+                self._states.pop(topic, None)
+                self._tell(Said(device, Doubt(topic=topic)))
 
     def _tell(self, said: Said, state_topic: str = "") -> None:
         if state_topic:
@@ -250,7 +300,17 @@ class Client:
             f"no answer to {verb} within {timeout_s:g} s. At site {self._topics.site} device {device} {known}; "
             f"services online: {online or 'none'}. Likely causes: the broker does not let this login publish as "
             f"{self._principal} (it refuses without a word), no service serves the device, or a name is misspelt."
+            + (
+                f" {self.unbelieved} statements were not signed by the service that is known."
+                if self.unbelieved
+                else ""
+            )
         )
+
+
+def is_old(at: str) -> bool:
+    """Tell whether something was said too long ago to count as how it is."""
+    return clock.now().wall_ms - utc_ms(at) > STALE_MS
 
 
 def must_expect(verb: str, body: Mapping[str, Any]) -> bool:

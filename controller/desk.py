@@ -7,13 +7,27 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Protocol
 
 import structlog
 
 from safety.effects import Answer
 from safety.effects import Event as Told
-from safety.messages import Asked, CalibrationStep, Command, Event, Expect, Now, Prepare, Renew, Stop, Wish
+from safety.messages import (
+    Asked,
+    CalibrationStep,
+    Claim,
+    Command,
+    Event,
+    Expect,
+    Now,
+    Prepare,
+    Release,
+    Renew,
+    Stop,
+    Wish,
+)
 from safety.state import Station
 from safety.verdict import Reason, Severity
 
@@ -22,19 +36,29 @@ from .chain import JournalError
 from .contract import codes
 from .contract.accept import Accepted, Asker, Door, Inquiry, Refusal, Repeat, StopNow, WhatIf
 from .contract.answers import AnswerMessage
-from .contract.envelope import Arrival, utc_text
+from .contract.envelope import FRESH_MS, Arrival, utc_text
 from .contract.topics import ALL
 from .explain import explain
 from .identity import Ration, Seen
+from .identity.ceilings import NONE, Ceilings, binds
+from .identity.challenge import Challenges
+from .identity.ration import Seconds
 from .journal import Journal
 from .records import Records
 from .store.tables import LedgerUnavailableError
+from .tomlfile import FileError
 from .voice import Voice
 
 log = structlog.get_logger()
 
 SERVICE = "service"
 """Who stops the devices when the service ends, or cannot make out who asked."""
+COMMANDS_PER_SECOND = 200
+"""What one principal may ask: a hundred times what a console with a held button sends (engineering default)."""
+MIND_S = 1.0
+"""How long it may take until a change of the principals file counts (engineering default)."""
+RESTATE_EVERY = 5
+"""After how many of these the state of every device is said anew (engineering default)."""
 REPORT_S = 10.0
 """How often refusals that were not answered are told (MQTT API: one summary a principal in 10 s)."""
 
@@ -46,6 +70,16 @@ class Post(Protocol):
 
     def post(self, event: Event) -> None:
         """Step through this event now."""
+
+
+def unchanged(_anyway: bool) -> bool:
+    """Have no principals file that could change."""
+    return False
+
+
+def is_meant(rx: str, station: Station) -> bool:
+    """Tell whether a prescription that a sender has named, with its version or without, is the session's."""
+    return not rx or (station.session is not None and rx in {station.session.rx.ref, station.session.rx.id})
 
 
 def is_renewal(wish: Wish) -> bool:
@@ -72,7 +106,13 @@ class Desk:
         records: Records,
         boot_id: str,
         clock: Callable[[], Now],
+        challenges: Challenges | None = None,
+        reread: Callable[[bool], bool] = unchanged,
     ) -> None:
+        self._challenges = challenges or Challenges({}, str)
+        self._reread = reread
+        self._kids: dict[str, str] = {}
+        self._intake = Seconds(door.principals, COMMANDS_PER_SECOND)
         self._records = records
         self._looking_up: set[asyncio.Task[None]] = set()
         self._door = door
@@ -98,7 +138,10 @@ class Desk:
     def on_command(self, arrival: Arrival) -> None:
         """Judge a message at the door and hand it on."""
         now = self._clock()
-        match self._door.accept(arrival, now):
+        outcome = self._door.accept(arrival, now)
+        if not isinstance(outcome, StopNow | Refusal) and not self._intake.take(outcome.asker.principal, now):
+            outcome = Refusal(outcome.asker, "CMD.RATE")
+        match outcome:
             case StopNow() as stop:
                 self._stop(stop, now)
             case Accepted() as accepted:
@@ -143,6 +186,7 @@ class Desk:
 
     def _accept(self, accepted: Accepted, now: Now) -> None:
         asker, command = accepted.asker, accepted.command
+        self._kids[command.principal] = asker.kid
         if self._is_draining:
             self._refuse(Refusal(asker, "SYS.DRAINING"), now)
             return
@@ -157,8 +201,24 @@ class Desk:
         self._voice.expect(asker.device, asker, keep)
         if isinstance(command.wish, Prepare):
             self._look_up(self._prepare(asker.device, command, command.wish))
+        elif not is_meant(accepted.rx, self._actors[asker.device].station):
+            self._reject(asker.device, command, Reason("", Severity.REFUSE, "CMD.PRECONDITION"))
         else:
-            self._actors[asker.device].post(Asked(command))
+            self._hand_over(asker.device, command, accepted.heir, now)
+        if accepted.nonce and not is_renewal(command.wish):
+            self._challenges.spend(asker.device, command.principal)
+            self._voice.challenge(self._actors[asker.device].station, now)
+
+    def _hand_over(self, device: str, command: Command, heir: str, now: Now) -> None:
+        """Put a command to its station; where it has given a claim back, its heir has it in the same turn of the loop.
+
+        A tick in between would pause what nobody holds (M05).
+        """
+        actor = self._actors[device]
+        was_held = actor.station.holder is not None
+        self._post(device, command)
+        if heir and was_held and actor.station.holder is None:
+            actor.post(Asked(self._own(heir, Claim(), now)))
 
     def _look_up(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -168,7 +228,8 @@ class Desk:
     async def _explain(self, asker: Asker, command: Command, now: Now) -> None:
         """Answer what would become of a command, from what the station and the records are now."""
         log.info("command.explained", verb=command.verb.value, principal=asker.principal)
-        answer = await explain(self._actors[asker.device].station, command, now, self._records)
+        station, ceilings = self._actors[asker.device].station, self._ceilings(command)
+        answer = await explain(station, command, now, self._records, ceilings)
         self._voice.send(asker, answer.to_bytes())
 
     async def _prepare(self, device: str, command: Command, wish: Prepare) -> None:
@@ -177,20 +238,32 @@ class Desk:
             completed = await self._records.complete(wish, self._clock().wall_ms)
         except LedgerUnavailableError as error:
             log.error("records.unavailable", error=str(error))
-            self._reject(device, command, "DOSE.LEDGER_UNAVAILABLE")
+            self._reject(device, command, Reason("", Severity.REFUSE, "DOSE.LEDGER_UNAVAILABLE"))
             return
         except Exception as error:
             log.error("records.failed", error=repr(error), exc_info=error)
-            self._reject(device, command, "SYS.INTERNAL")
+            self._reject(device, command, Reason("", Severity.REFUSE, "SYS.INTERNAL"))
             return
         if self._is_draining:
-            self._reject(device, command, "SYS.DRAINING")
+            self._reject(device, command, Reason("", Severity.REFUSE, "SYS.DRAINING"))
         else:
-            self._actors[device].post(Asked(replace(command, wish=completed)))
+            self._post(device, replace(command, wish=completed))
 
-    def _reject(self, device: str, command: Command, code: str) -> None:
-        reasons = (Reason("", Severity.REFUSE, code),)
-        answer = Answer(command=command, status="rejected", code=code, reasons=reasons)
+    def _post(self, device: str, command: Command) -> None:
+        """Put a command to its station, unless the sender's own limits forbid it."""
+        actor = self._actors[device]
+        reason = binds(self._ceilings(command), actor.station, command)
+        if reason:
+            self._reject(device, command, reason)
+        else:
+            actor.post(Asked(command))
+
+    def _ceilings(self, command: Command) -> Ceilings:
+        principal = self._door.principals.get(command.principal)
+        return principal.limits if principal else NONE
+
+    def _reject(self, device: str, command: Command, reason: Reason) -> None:
+        answer = Answer(command=command, status="rejected", code=reason.code, reasons=(reason,))
         self._voice.answer(device, answer, self._clock())
 
     async def looked_up(self) -> None:
@@ -229,6 +302,62 @@ class Desk:
         )
         self._voice.send(asker, message.to_bytes())
 
+    def mind(self, *, anyway: bool = False) -> None:
+        """Look after what changes without a command: who may ask, claims of who may not any more, nonces.
+
+        `anyway`: read the principals file even if it looks unchanged. Never raises.
+        """
+        now = self._clock()
+        try:
+            if self._reread(anyway):
+                log.info("principals.read", count=len(self._door.principals))
+        except FileError as error:
+            # Nobody's leave changes by a mistake; but who was to be revoked by this file is not, so a person must look.
+            log.error("principals.wrong", error=str(error))
+            for device in self._actors:
+                self._voice.event(device, Told(kind="alarm.raised", code="SYS.PRINCIPALS", priority="medium"), now)
+        for device, actor in self._actors.items():
+            self._dismiss(device, actor, now)
+            self._voice.challenge(actor.station, now)
+
+    def _dismiss(self, device: str, actor: Post, now: Now) -> None:
+        """Take a claim from a holder who may not ask any more: what runs is paused by it (M05)."""
+        holder = actor.station.holder
+        if holder is None or now.mono_ms > holder.expires_ms or self._may_hold(holder.principal, now):
+            return
+        log.warning("principal.dismissed", device=device, principal=holder.principal)
+        actor.post(Asked(self._own(holder.principal, Release(), now)))
+        details = (("principal", holder.principal),)
+        self._voice.event(
+            device, Told(kind="alarm.raised", code="AUTH.REVOKED", priority="medium", details=details), now
+        )
+
+    def _may_hold(self, name: str, now: Now) -> bool:
+        """Tell whether a principal may ask, and the key with which it asked last is still good."""
+        principal, kid = self._door.principals.get(name), self._kids.get(name, "")
+        if principal is None or not principal.is_good(now.wall_ms):
+            return False
+        key = principal.keys.get(kid)
+        return not kid or (key is not None and key.is_good(now.wall_ms))
+
+    def restate(self) -> None:
+        """Say how every device is, so that whoever listens knows that it is so still."""
+        now = self._clock()
+        for actor in self._actors.values():
+            self._voice.state(actor.station, now)
+
+    async def minding(self) -> None:
+        """Look after these, and say how the devices are, until cancelled."""
+        for second in count(1):
+            await asyncio.sleep(MIND_S)
+            try:
+                self.mind()
+                if second % RESTATE_EVERY == 0:
+                    self.restate()
+            except Exception:
+                # A mistake of ours in this must not end the service, and with it every session.
+                log.exception("desk.failing")
+
     def drain(self) -> None:
         """Stop every device because the service ends, and let nothing begin any more."""
         self._is_draining = True
@@ -238,18 +367,21 @@ class Desk:
         """Stop every device in the service's own name."""
         now = self._clock()
         for device, actor in self._actors.items():
-            command = Command(
-                id="",
-                principal=SERVICE,
-                role="",
-                issued_wall_ms=now.wall_ms,
-                expires_wall_ms=now.wall_ms,
-                retained=False,
-                expect=Expect(),
-                wish=Stop(),
-            )
-            actor.post(Asked(command))
+            actor.post(Asked(self._own(SERVICE, Stop(), now)))
             log.info("device.stopping", device=device)
+
+    def _own(self, principal: str, wish: Wish, now: Now) -> Command:
+        """Make a wish of the service itself, in a name."""
+        return Command(
+            id="",
+            principal=principal,
+            role="",
+            issued_wall_ms=now.wall_ms,
+            expires_wall_ms=now.wall_ms + FRESH_MS,
+            retained=False,
+            expect=Expect(),
+            wish=wish,
+        )
 
     def answer_orphans(self) -> None:
         """Answer, for good, the commands that had begun when the service ended without a word."""

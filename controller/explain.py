@@ -25,6 +25,7 @@ from safety.verdict import Asking, Reason, Severity
 from .contract import codes
 from .contract.answers import AnswerMessage, Explanation, ReasonSaid, RuleSaid
 from .contract.envelope import utc_text
+from .identity.ceilings import NONE, Ceilings, binds
 from .store.dose import Foreseen
 from .store.tables import LedgerError
 
@@ -54,15 +55,18 @@ class Figure(NamedTuple):
     unit: str
 
 
-async def explain(station: Station, command: Command, now: Now, books: Books) -> AnswerMessage:
-    """Answer what would become of a command on this station now."""
+async def explain(
+    station: Station, command: Command, now: Now, books: Books, ceilings: Ceilings = NONE
+) -> AnswerMessage:
+    """Answer what would become of a command on this station now, by somebody with these limits of their own."""
     if isinstance(command.wish, Prepare):
         try:
             command = replace(command, wish=await books.complete(command.wish, now.wall_ms))
         except LedgerError:
             return told(station, command, now, (UNREADABLE,), ())
     done, asked = explained(station, Asked(command), now)
-    reasons: list[Reason] = []
+    own = binds(ceilings, station, command)
+    reasons: list[Reason] = [own] if own else []
     for effect in done.effects:
         if isinstance(effect, Tell) and isinstance(effect.message, Answer) and effect.message.command == command:
             reasons += effect.message.reasons

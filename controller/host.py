@@ -90,6 +90,7 @@ class Host(NamedTuple):
     open_line: OpenLine = Link.open
     token: Callable[[], str] = partial(secrets.token_hex, 4)
     is_disciplined: Callable[[], bool] = is_disciplined
+    seed: Callable[[], bytes] = partial(secrets.token_bytes, 32)
 
 
 HOST = Host()

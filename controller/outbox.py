@@ -25,6 +25,7 @@ class Outgoing(NamedTuple):
     qos: int
     retain: bool
     correlation: bytes | None = None
+    signature: str | None = None
 
 
 class Outbox:

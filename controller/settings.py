@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .contract.topics import ID
+from .identity.roles import NEEDS, TIERS, Role
 from .tomlfile import HIDDEN, FileError, Place, Problem, expected_at, faults_of, key_text, read_toml, shown
 
 PREFIX = "STIMWARDEN_"
@@ -62,6 +63,8 @@ def _device_port(port: str) -> str:
 Id = Annotated[str, Field(pattern=f"^{ID}$")]
 Text = Annotated[str, Field(min_length=1)]
 File = Annotated[Path, Field(strict=False), AfterValidator(_named)]
+TierWord = Literal["T1", "T1+nonce", "T2", "T3"]
+TIER_WORDS = f"one of {', '.join(TIERS)}"
 
 
 class Table(BaseModel):
@@ -118,6 +121,28 @@ class HttpTable(Table):
     port: int = Field(default=9464, ge=0, le=65535, description="a whole number from 1 to 65535, or 0 for a free one")
 
 
+class TiersTable(Table):
+    """[identity.tiers]: how well each role must be proved at this site, at least what the contract asks."""
+
+    handset: TierWord | None = Field(default=None, description=TIER_WORDS)
+    automation: TierWord | None = Field(default=None, description=TIER_WORDS)
+    physio: TierWord | None = Field(default=None, description=TIER_WORDS)
+    prescriber: TierWord | None = Field(default=None, description=TIER_WORDS)
+    biomed: TierWord | None = Field(default=None, description=TIER_WORDS)
+    auditor: TierWord | None = Field(default=None, description=TIER_WORDS)
+
+
+class IdentityTable(Table):
+    """[identity]: how a sender is proved. `broker`, its word alone, is for a bench of emulators.
+
+    `key_file` is what the service signs with; it is made at the first start, beside the journal if it is not named.
+    """
+
+    proof: Literal["signed", "broker"] = Field(default="signed", description='"signed" or "broker"')
+    key_file: File | None = Field(default=None, description="the path of a file")
+    tiers: TiersTable = Field(default=TiersTable(), description="a table of roles and tiers")
+
+
 class PolicyTable(Table):
     """[policy]: the site's own limits; the shipped ones where no file is named."""
 
@@ -149,6 +174,7 @@ class Settings(BaseSettings):
     site: Site = Field(description="a table with id and principals")
     broker: BrokerTable = Field(default=BrokerTable(), description="a table")
     storage: Storage = Field(description="a table with journal and ledger")
+    identity: IdentityTable = Field(default=IdentityTable(), description="a table of proof, key_file and tiers")
     policy: PolicyTable = Field(default=PolicyTable(), description="a table with file")
     device: Annotated[tuple[DeviceTable, ...], Field(strict=False)] = Field(description=DEVICES_WORDS)
     http: Annotated[HttpTable | None, BeforeValidator(_off_is_none)] = Field(
@@ -261,6 +287,8 @@ def _misnamed(environment: Mapping[str, str]) -> Iterator[Problem]:
         variable = f"environment {name}"
         if table == "policy":
             yield Problem(variable, "", "is refused", "[policy] in the file: limits never come from the environment")
+        elif table == "identity":
+            yield Problem(variable, "", "is refused", "[identity] in the file: whom to believe is written down there")
         elif delimiter and table not in Settings.model_fields:
             yield Problem(variable, "", "is unknown", f"one of the tables {', '.join(Settings.model_fields)}")
         elif not delimiter and table in Settings.model_fields and not _is_json(value):
@@ -300,6 +328,7 @@ def _clashes(settings: Settings) -> Iterator[tuple[Place, str, str]]:
                 yield ("device", number, "id"), f"= {shown(device.id)}", f"an id of its own{whose}"
             if _line(other.port) == _line(device.port):
                 yield ("device", number, "port"), f"= {shown(device.port)}", f"a port of its own{whose}"
+    yield from _unproven(settings)
     storage, broker = settings.storage, settings.broker
     if storage.ledger == storage.journal:
         yield ("storage", "ledger"), f"= {shown(storage.ledger)}", "a file of its own; it is the journal's"
@@ -308,6 +337,17 @@ def _clashes(settings: Settings) -> Iterator[tuple[Place, str, str]]:
     if broker.tls and (broker.tls.cert_file is None) != (broker.tls.key_file is None):
         lacking = "key_file" if broker.tls.cert_file else "cert_file"
         yield ("broker", "tls", lacking), "is missing", "the path of a PEM file: certificate and key go together"
+
+
+def _unproven(settings: Settings) -> Iterator[tuple[Place, str, str]]:
+    """Find where senders would be proved less well than they must be."""
+    for number, device in enumerate(settings.device):
+        if settings.identity.proof == "broker" and device.profile != "bench":
+            expected = f'"signed", since [[device]] {number + 1} is no bench'
+            yield ("identity", "proof"), '= "broker"', expected
+    for name, word in settings.identity.tiers:
+        if word is not None and TIERS[word] < NEEDS[Role(name)]:
+            yield ("identity", "tiers", name), f"= {shown(word)}", f"{NEEDS[Role(name)].word} or more"
 
 
 def _line(port: str) -> str:

@@ -96,12 +96,14 @@ def _forms_in(annotation: object) -> Iterator[type[BaseModel]]:
 
 def key_text(place: Place) -> str:
     """Write a place for people, who count from 1: `broker.tls.ca_file`, `[[device]] 2: port`."""
-    text = ""
+    text, in_array = "", False
     for name in place:
         if isinstance(name, int):
-            text = f"[[{text}]] {name + 1}"
+            head, colon, last = text.rpartition(": ")
+            text = f"{head}{colon}[[{last}]] {name + 1}"
         else:
-            text += (": " if text.startswith("[[") and ":" not in text else "." if text else "") + name
+            text += (": " if in_array else "." if text else "") + name
+        in_array = isinstance(name, int)
     return text
 
 

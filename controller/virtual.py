@@ -7,6 +7,7 @@ bytes. `make` is the factory that a simulation names; what it gives and takes is
 import asyncio
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar, TypeVarTuple
 
@@ -179,8 +180,9 @@ class VirtualService:
         self._folder = site.folder
         self._ending = asyncio.Event()
         self._service: Service | None = None
-        # A world's time of day is right until the world sets it.
-        self._host = Host(self._now, self._worker, self._open_line, world.token, lambda: True)
+        # A world's time of day is right until the world sets it; the key of a simulation is no secret.
+        seed = sha256(site.name.encode()).digest
+        self._host = Host(self._now, self._worker, self._open_line, world.token, lambda: True, seed)
 
     async def run(self) -> None:
         """Serve until `end`. Raises what keeps the service from starting, or ends it."""
@@ -194,7 +196,7 @@ class VirtualService:
             logger_factory=lambda *_: Log(),
             cache_logger_on_first_use=False,
         )
-        async with wired(self._settings, self._host, self._world.publish) as self._service:
+        async with wired(self._settings, self._host, self._publish) as self._service:
             await self._service.boot()
             self._service.desk.on_up()
             await run(self._service, self._ending, for_ever(), nothing)
@@ -234,6 +236,18 @@ class VirtualService:
         storage = self._settings.storage
         Clinic(storage.ledger, may_create=not storage.journal.exists()).add(rx, self._now().wall_ms)
         return rx.ref
+
+    def _publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        correlation: bytes | None = None,
+        signature: str | None = None,  # noqa: ARG002 - a world has no user properties
+    ) -> None:
+        self._world.publish(topic, payload, qos=qos, retain=retain, correlation=correlation)
 
     def _now(self) -> Now:
         return Now(self._world.now_us() // 1_000, self._world.wall_us() // 1_000)
@@ -277,7 +291,9 @@ def configured(site: Site) -> Path:
     )
     tables = (
         f'[site]\nid = "{site.name}"\nprincipals = "principals.toml"\n'
-        f'[storage]\njournal = "journal.sqlite"\nledger = "ledger.sqlite"\n{seats}'
+        f'[storage]\njournal = "journal.sqlite"\nledger = "ledger.sqlite"\n'
+        # The people of a simulation have no keys: whoever it lets speak is who it says.
+        f'[identity]\nproof = "broker"\n{seats}'
     )
     path.write_text(tables, encoding="utf-8")
     return path

@@ -18,6 +18,7 @@ from .contract.answers import (
     AlarmSaid,
     AnswerMessage,
     CapabilitiesMessage,
+    ChallengeMessage,
     ChannelSaid,
     EventMessage,
     LatchSaid,
@@ -27,6 +28,7 @@ from .contract.answers import (
 )
 from .contract.envelope import utc_text
 from .contract.topics import Topics
+from .identity.challenge import LASTS_MS, Challenges
 
 TELEMETRY_MS = 100
 """Telemetry at 10 Hz at most (MQTT API)."""
@@ -53,7 +55,8 @@ class Open(NamedTuple):
 class Voice:
     """Speaks for every station of a site."""
 
-    def __init__(self, topics: Topics, boot_id: str, publish: Publish) -> None:
+    def __init__(self, topics: Topics, boot_id: str, publish: Publish, challenges: Challenges | None = None) -> None:
+        self._challenges = challenges or Challenges({}, str)
         self._topics = topics
         self._boot_id = boot_id
         self._publish = publish
@@ -85,7 +88,14 @@ class Voice:
 
     def send(self, asker: Asker, payload: bytes) -> None:
         """Send an answer to where its asker listens."""
-        for topic in asker.answer_topics(self._topics):
+        own, *others = asker.answer_topics(self._topics) or ("",)
+        if not own:
+            return
+        self._publish(own, payload, correlation=asker.correlation)
+        if asker.is_plain:
+            others = others or [self._topics.ack_text(asker.device, asker.principal)]
+            payload = AnswerMessage.read(payload).plain
+        for topic in others:
             self._publish(topic, payload, correlation=asker.correlation)
 
     # Events and state
@@ -136,6 +146,23 @@ class Voice:
             as_of=utc_text(now.wall_ms),
         )
         self._publish(self._topics.summary(device), message.to_bytes(), retain=True)
+        self.challenge(station, now)
+
+    def challenge(self, station: Station, now: Now) -> None:
+        """Show everybody who may need one, retained, the nonce for the station as it is now, where it is a new one."""
+        for device, principal, given in self._challenges.renewed(station, now):
+            message = ChallengeMessage(
+                device=device,
+                principal=principal,
+                nonce=given.nonce,
+                session_id=given.seen.session_id or "",
+                state_version=given.seen.state_version or 0,
+                expires_in_ms=LASTS_MS,
+                boot_id=self._boot_id,
+                at=utc_text(now.wall_ms),
+            )
+            self._publish(self._topics.challenge(device, principal), message.to_bytes(), retain=True)
+            self._publish(self._topics.challenge_text(device, principal), given.nonce.encode(), retain=True)
 
     def device(self, device: str, up: DeviceUp, now: Now) -> None:
         """Show what the device can do, retained."""

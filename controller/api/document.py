@@ -56,6 +56,7 @@ TOPIC_OF = {
     "event": OPEN.event("{device}", "{kind}"),
     "summary": OPEN.summary("{device}"),
     "capabilities": OPEN.capabilities("{device}"),
+    "challenge": OPEN.challenge("{device}", "{principal}"),
     "telemetry": OPEN.telemetry("{device}", 1).removesuffix("1") + "{channel}",
     "service": OPEN.service("{instance}"),
 }
@@ -65,11 +66,14 @@ USER_PROPERTIES = {
     "properties": {
         "sig": {
             "type": "string",
-            "description": "Reserved for a detached signature over topic, NUL and payload; neither asked for nor said.",
+            "description": (
+                "A detached JSON Web Signature over topic, NUL and payload: Ed25519, or HS256 where the role allows. "
+                "Commands of clinicians must bear one; what the service says bears its own, but for telemetry."
+            ),
         }
     },
 }
-RETAINED = frozenset({"summary", "capabilities", "service"})
+RETAINED = frozenset({"summary", "capabilities", "challenge", "service"})
 ANSWER = "#/channels/answer"
 
 
@@ -144,6 +148,10 @@ def security() -> Schema:
         "certificate": {
             "type": "X509",
             "description": "A client certificate, whose common name is the principal.",
+        },
+        "signature": {
+            "type": "asymmetricEncryption",
+            "description": "The user property `sig`; for MQTT 3.1.1 the payload is a JWS whose header names the topic.",
         },
     }
 

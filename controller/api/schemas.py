@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, create_model
 from controller.contract.answers import (
     AnswerMessage,
     CapabilitiesMessage,
+    ChallengeMessage,
     EventMessage,
     ServiceMessage,
     SummaryMessage,
@@ -27,6 +28,7 @@ STATEMENTS: dict[str, type[BaseModel]] = {
     "event": EventMessage,
     "summary": SummaryMessage,
     "capabilities": CapabilitiesMessage,
+    "challenge": ChallengeMessage,
     "telemetry": TelemetryMessage,
     "service": ServiceMessage,
 }

@@ -1,8 +1,8 @@
 """The door: everything that arrives becomes one outcome, judged in a fixed order of steps, each with a code of its own.
 
-Size, form, topic and body agree, sender known, proof, command id known, role and scope. What remains (retained, age,
-`expect`, the rules) is the heart's to judge. A stop is different: it is obeyed whatever is wrong with it, and what was
-wrong is said.
+Size, form, topic and body agree, sender known, proof, command id known, role and scope, nonce. What remains (retained,
+age, `expect`, the rules) is the heart's to judge. A stop is different: it is obeyed whatever is wrong with it, and what
+was wrong is said.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,19 +10,25 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
-from controller.identity import Principal, Proof, Seen
-from safety.messages import Command, Expect, Now, Stop
+from controller.identity import Principal, Proof, Proven, Seen, Tier
+from controller.identity.roles import HARMLESS
+from safety.messages import Claim, Command, Expect, Now, Stop, Verb
 
-from .bodies import STATUS, Body, wish_of
-from .envelope import Arrival, Envelope, Fault, Question, RefusedError, read, utc_ms
+from .bodies import STATUS, Body, ReleaseBody, StartBody, wish_of
+from .envelope import FRESH_MS, Arrival, Envelope, Fault, Question, RefusedError, read, utc_ms
+from .plain import is_plain, read_plain
 from .topics import ALL, STOPS, CommandTopic, Topics, is_id
+
+Nonces = Callable[[str, str, str, Now], Expect | None]
+"""What a principal saw that names this nonce of this device; None where nobody gave it out, or too long ago."""
 
 
 class Asker(NamedTuple):
     """Who asked what, and where the answer goes.
 
     `principal` is empty where there is nobody to answer, `command_id` where it could not be read; `response_topic` is
-    set only where this principal may have it.
+    set only where this principal may have it. `kid` is the key that has signed, empty where none has; `is_plain` tells
+    that whoever asked writes, and reads, plain text.
     """
 
     device: str
@@ -30,6 +36,8 @@ class Asker(NamedTuple):
     command_id: str
     response_topic: str | None
     correlation: bytes | None
+    kid: str = ""
+    is_plain: bool = False
 
     def answer_topics(self, topics: Topics) -> tuple[str, ...]:
         """Give the topics on which to answer: the principal's own, and the one it asked for."""
@@ -50,11 +58,18 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A command for a station. `digest` is to be known under its id before it is acted upon."""
+    """A command for a station. `digest` is to be known under its id before it is acted upon.
+
+    `nonce` is spent once it is acted upon (empty: it bore none); `rx` is the prescription that is meant to start,
+    `heir` who gets the claim that is given back.
+    """
 
     asker: Asker
     command: Command
     digest: str
+    nonce: str = ""
+    rx: str = ""
+    heir: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +113,10 @@ class StopNow:
 Outcome = Refusal | Accepted | WhatIf | Inquiry | Repeat | StopNow
 
 
+def no_nonces(_device: str, _principal: str, _nonce: str, _now: Now) -> None:
+    """Know no nonce: nobody gives any out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """What it takes to judge an arrival: the site's topics, the devices served here, and who and what is known."""
@@ -107,6 +126,7 @@ class Door:
     principals: Mapping[str, Principal]
     proof: Proof
     seen: Callable[[str, str], Seen | None]
+    nonces: Nonces = no_nonces
 
     def accept(self, arrival: Arrival, now: Now) -> Outcome:
         """Judge a message. Every message has an outcome; none raises."""
@@ -117,9 +137,9 @@ class Door:
             return self._stop(where, arrival, now)
         command_id = ""
         try:
-            envelope, body = read(arrival.payload)
+            envelope, body = self._read(where, arrival, now)
             command_id = envelope.command_id
-            return self._command(where, arrival, envelope, body)
+            return self._command(where, arrival, envelope, body, now)
         except RefusedError as error:
             asker = self._asker(where, arrival, command_id or error.command_id)
             return Refusal(asker=asker, code=error.code, faults=error.faults)
@@ -129,11 +149,21 @@ class Door:
         reply = arrival.response_topic
         if reply is not None and not self.topics.may_reply(reply, where.device, principal):
             reply = None
-        return Asker(where.device, principal, command_id, reply, arrival.correlation)
+        return Asker(
+            where.device, principal, command_id, reply, arrival.correlation, is_plain=is_plain(arrival.payload)
+        )
 
-    def _command(self, where: CommandTopic, arrival: Arrival, envelope: Envelope, body: Body | Question) -> Outcome:
-        principal = self._sender(where, arrival, envelope)
-        asker, digest = self._asker(where, arrival, envelope.command_id), digest_of(arrival)
+    def _read(self, where: CommandTopic, arrival: Arrival, now: Now) -> tuple[Envelope, Body | Question]:
+        if is_plain(arrival.payload):
+            return read_plain(arrival, where, self.topics.site, now)
+        return read(arrival.payload)
+
+    def _command(
+        self, where: CommandTopic, arrival: Arrival, envelope: Envelope, body: Body | Question, now: Now
+    ) -> Outcome:
+        principal, proven = self._sender(where, arrival, envelope, now)
+        asker = self._asker(where, arrival, envelope.command_id)._replace(kid=proven.kid)
+        digest = digest_of(arrival)
         seen = self._known(asker, digest)
         if seen:
             return Repeat(asker=asker, answer=seen.answer)
@@ -143,32 +173,58 @@ class Door:
             raise RefusedError("AUTH.ROLE")
         if not principal.may_use(where.device):
             raise RefusedError("AUTH.SCOPE")
-        if envelope.nonce is not None:
-            raise RefusedError("CMD.NONCE", (Fault("nonce", "not served"),))
+        expect = self._expect(where, envelope, now)
+        if expect is None:
+            if proven.tier < self.proof.needed(principal) and verb not in HARMLESS:
+                raise RefusedError("CMD.NONCE", (Fault("nonce", "is missing, and there is no signature"),))
+            expect = envelope.heart_expect
         if wish is None:
             return Inquiry(asker=asker, digest=digest)
+        issued, expires = times_of(envelope, now)
         command = Command(
             id=asker.command_id,
             principal=principal.name,
             role=principal.role.value,
-            issued_wall_ms=utc_ms(envelope.issued_at),
-            expires_wall_ms=utc_ms(envelope.expires_at),
+            issued_wall_ms=issued,
+            expires_wall_ms=expires,
             retained=arrival.retained,
-            expect=envelope.heart_expect,
+            expect=expect,
             wish=wish,
         )
         if isinstance(body, Question):
             return WhatIf(asker=asker, command=command)
-        return Accepted(asker=asker, command=command, digest=digest)
+        rx = meant.prescription_id if isinstance(meant, StartBody) else None
+        heir = self._heir(where.device, meant, now)
+        return Accepted(asker=asker, command=command, digest=digest, nonce=envelope.nonce or "", rx=rx or "", heir=heir)
+
+    def _heir(self, device: str, meant: Body, now: Now) -> str:
+        """Give who gets the claim that is given back; nobody may who could not claim the device."""
+        if not isinstance(meant, ReleaseBody) or meant.to is None:
+            return ""
+        heir = self.principals.get(meant.to)
+        if heir is None or not (
+            heir.is_good(now.wall_ms) and heir.may_use(device) and heir.may_ask(Verb.CLAIM, Claim())
+        ):
+            raise RefusedError("CMD.SCHEMA", (Fault("body.to", "nobody of this name may claim this device"),))
+        return heir.name
+
+    def _expect(self, where: CommandTopic, envelope: Envelope, now: Now) -> Expect | None:
+        """Give what the sender has seen by its nonce; None where it bears none."""
+        if envelope.nonce is None:
+            return None
+        expect = self.nonces(where.device, where.principal, envelope.nonce, now)
+        if expect is None:
+            raise RefusedError("CMD.NONCE", (Fault("nonce", "not the latest one given out"),))
+        return expect
 
     def _stop(self, where: CommandTopic, arrival: Arrival, now: Now) -> StopNow:
         command_id, irregular, digest = "", "", digest_of(arrival)
         issued = expires = now.wall_ms
         try:
-            envelope, _ = read(arrival.payload)
+            envelope, _ = self._read(where, arrival, now)
             command_id = envelope.command_id
-            issued, expires = utc_ms(envelope.issued_at), utc_ms(envelope.expires_at)
-            self._sender(where, arrival, envelope)
+            issued, expires = times_of(envelope, now)
+            self._sender(where, arrival, envelope, now)
             self._known(self._asker(where, arrival, command_id), digest)
         except RefusedError as error:
             command_id, irregular = command_id or error.command_id, error.code
@@ -187,7 +243,7 @@ class Door:
         )
         return StopNow(asker=asker, command=command, digest=digest, irregular=irregular)
 
-    def _sender(self, where: CommandTopic, arrival: Arrival, envelope: Envelope) -> Principal:
+    def _sender(self, where: CommandTopic, arrival: Arrival, envelope: Envelope, now: Now) -> tuple[Principal, Proven]:
         said = {"site": envelope.site, "device": envelope.device, "verb": envelope.verb}
         meant = {"site": self.topics.site, "device": where.device, "verb": where.verb}
         unlike = tuple(Fault(name, f"the topic says {meant[name]}") for name in said if said[name] != meant[name])
@@ -201,16 +257,24 @@ class Door:
         principal = self.principals.get(where.principal)
         if principal is None:
             raise RefusedError("AUTH.UNKNOWN_KEY")
-        objection = self.proof.objection(principal, arrival)
-        if objection:
-            raise RefusedError(objection)
-        return principal
+        proven, needed = self.proof.proven(principal, arrival, now.wall_ms), self.proof.needed(principal)
+        if proven.tier < needed and needed > Tier.T1_NONCE:
+            found = "the signature is a shared key's" if proven.kid else "there is no signature"
+            raise RefusedError("AUTH.BAD_SIGNATURE", (Fault("sig", f"{found}; this role needs {needed.word}"),))
+        return principal, proven
 
     def _known(self, asker: Asker, digest: str) -> Seen | None:
         seen = self.seen(asker.principal, asker.command_id)
         if seen and seen.digest != digest:
             raise RefusedError("CMD.ID_REUSED")
         return seen
+
+
+def times_of(envelope: Envelope, now: Now) -> tuple[int, int]:
+    """Tell when a command was issued and when it expires, in ms since 1970; one that bears a nonce is young."""
+    if envelope.nonce is not None or envelope.issued_at is None or envelope.expires_at is None:
+        return now.wall_ms, now.wall_ms + FRESH_MS
+    return utc_ms(envelope.issued_at), utc_ms(envelope.expires_at)
 
 
 def digest_of(arrival: Arrival) -> str:

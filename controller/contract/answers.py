@@ -182,6 +182,11 @@ class AnswerMessage(Statement):
         )
 
     @property
+    def plain(self) -> bytes:
+        """Say it in a line of plain text, whose first two words a machine can compare."""
+        return f"{self.status.upper()} {self.code} {self.text}".rstrip().encode("ascii", "replace")
+
+    @property
     def is_final(self) -> bool:
         """Tell whether no other answer will follow."""
         return self.status in FINAL
@@ -368,6 +373,23 @@ def inactive(caps: Capabilities) -> list[str]:
     """Name the rules that need a measurement which this device does not make (X7)."""
     unfitted = missing(caps)
     return [rule.id for rule in RULES if rule.needs in unfitted]
+
+
+class ChallengeMessage(Statement):
+    """A nonce for a client without a clock: retained. It is good for one command that is sent before it changes.
+
+    A renewal of the claim does not use it up. `session_id` and `state_version` are what it stands for.
+    """
+
+    schema_: Literal["stim.challenge/1"] = Field(default="stim.challenge/1", alias="schema", description=FORM)
+    device: str = Field(description="The device that it is good for.")
+    principal: str = Field(description="Who may use it.")
+    nonce: str = Field(description="The word to put into a command's `nonce`.")
+    session_id: str = Field(description="The session that it stands for; empty where there is none.")
+    state_version: int = Field(description="The version of the device's state that it stands for.")
+    expires_in_ms: int = Field(description="How long after `at` it may be used, where it does not change before.")
+    boot_id: str = Field(description="The run of the service that gave it out.")
+    at: Utc = Field(description="When it was given out, UTC.")
 
 
 class TelemetryMessage(Statement):

@@ -33,6 +33,8 @@ from safety.messages import (
     Wish,
 )
 
+from .topics import ID
+
 STATUS = "service.status"
 """The verb that asks the service, not a station."""
 QUESTION = "service.explain"
@@ -106,6 +108,22 @@ class AttestBody(Wire):
         max_length=64,
         json_schema_extra={"additionalProperties": False},
         description="Each question about contraindications, by its name, and its answer.",
+    )
+
+
+class ReleaseBody(Wire):
+    """Who gets the claim at once, so that nothing pauses in between; nobody where it is left out."""
+
+    to: Annotated[str, Field(pattern=f"^{ID}$")] | None = Field(
+        default=None, description="Who has the claim from then on; may be left out."
+    )
+
+
+class StartBody(Wire):
+    """The prescription that its sender means to start: where the session has another one, nothing starts."""
+
+    prescription_id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}(@[1-9][0-9]{0,6})?$")] | None = Field(
+        default=None, description="Name, or name@version, of the prescription that is meant; may be left out."
     )
 
 
@@ -184,7 +202,19 @@ class ClearBody(Wire):
 
 
 CareBody = AttestBody | RateBody | SkinBody | ReportBody
-Body = NoBody | PrepareBody | CheckBody | AdjustBody | BeginBody | StepBody | MarkBody | CareBody | ClearBody
+Body = (
+    NoBody
+    | ReleaseBody
+    | PrepareBody
+    | StartBody
+    | CheckBody
+    | AdjustBody
+    | BeginBody
+    | StepBody
+    | MarkBody
+    | CareBody
+    | ClearBody
+)
 
 _SIMPLE: dict[str, Wish] = {
     wish.verb: wish
@@ -196,6 +226,8 @@ _SIMPLE: dict[str, Wish] = {
 WISHES: dict[str, type[Body]] = {
     **dict.fromkeys(_SIMPLE, NoBody),
     Verb.PREPARE: PrepareBody,
+    Verb.RELEASE: ReleaseBody,
+    Verb.START: StartBody,
     Verb.ATTEST: AttestBody,
     Verb.CHECK: CheckBody,
     Verb.ADJUST: AdjustBody,
@@ -236,7 +268,7 @@ def wish_of(verb: str, body: Body) -> Wish:
             return care_of(body)
         case ClearBody():
             return ClearLatch(int(body.latch_id.removeprefix("l-")), body.reason.strip())
-        case NoBody():
+        case NoBody() | ReleaseBody() | StartBody():
             return _SIMPLE[verb]
 
 

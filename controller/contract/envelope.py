@@ -3,13 +3,15 @@
 It judges form only; whether a wish is obeyed, and whether it is too old, is the heart's business.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from controller.words import WordError, loads
 from safety.messages import Expect
@@ -18,6 +20,8 @@ from .bodies import BODIES, QUESTION, WISHES, Body, Wire
 from .topics import ID
 
 MAX_BYTES = 8192
+FRESH_MS = 5_000
+"""How long what is as young as its arrival may still be obeyed: as long as a client's others (engineering default)."""
 MAX_BRACKETS = 64
 """Opening brackets in a payload, strings included: a command needs four, and nesting is bounded before it is parsed."""
 MAX_FIELDS = 8
@@ -29,13 +33,17 @@ COMMAND_ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{
 
 
 class Arrival(NamedTuple):
-    """A message as the broker delivered it; `retained` is what its sender set where the broker passes that on."""
+    """A message as the broker delivered it; `retained` is what its sender set where the broker passes that on.
+
+    `signature` is the user property `sig`; where there are several it is empty, which is no signature.
+    """
 
     topic: str
     payload: bytes
     retained: bool
     response_topic: str | None
     correlation: bytes | None
+    signature: str | None = None
 
 
 class Fault(NamedTuple):
@@ -97,7 +105,20 @@ class Expectation(Wire):
 
 
 class Envelope(Wire):
-    """What every command carries around its body; `body` is judged by its verb's own form."""
+    """What every command carries around its body; `body` is judged by its verb's own form.
+
+    Only a `nonce` can stand for the times: it says by itself that the command is young.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"required": ["nonce"], "properties": {"nonce": {"type": "string"}}},
+            "else": {
+                "required": ["issued_at", "expires_at"],
+                "properties": {"issued_at": {"type": "string"}, "expires_at": {"type": "string"}},
+            },
+        }
+    )
 
     schema_: Literal["stim.command/1"] = Field(
         alias="schema", description="What this payload is, and the version of its form."
@@ -108,9 +129,17 @@ class Envelope(Wire):
     device: str = Field(pattern=f"^({ID}|_all)$", description="The device, as in the topic; `_all`: every one.")
     issuer: Id = Field(description="Who asks; the principal in the topic.")
     role: Id | None = Field(default=None, description="The sender's role; may be left out, the service knows it.")
-    issued_at: Utc = Field(description="When it was asked, UTC; at most 2 s ahead of the service's clock.")
-    expires_at: Utc = Field(description="After this it is not obeyed any more, UTC.")
-    nonce: Annotated[str, Field(max_length=64)] | None = Field(default=None, description="Not served; leave it out.")
+    issued_at: Utc | None = Field(
+        default=None,
+        description="When it was asked, UTC; at most 2 s ahead of the service's clock. Left out only beside a nonce.",
+    )
+    expires_at: Utc | None = Field(
+        default=None, description="After this it is not obeyed any more, UTC. Left out only beside a nonce."
+    )
+    nonce: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        description="The newest nonce that the sender was given for this device, instead of a clock.",
+    )
     expect: Expectation = Field(default=Expectation(), description="What the sender saw when it asked.")
     body: dict[str, object] = Field(default_factory=dict, description="The verb's own fields.")
 
@@ -135,10 +164,28 @@ class Question(NamedTuple):
     body: Body
 
 
+def carries(payload: bytes) -> bool:
+    """Tell whether a payload is a signature with a command in it: base64url of `{"` begins with these letters."""
+    return payload.startswith(b"ey")
+
+
 def read(payload: bytes) -> tuple[Envelope, Body | Question]:
-    """Read a payload. Raises RefusedError with CMD.TOO_LARGE, CMD.SCHEMA or CMD.UNKNOWN_VERB, and all that is wrong."""
-    data = _parse(payload)
+    """Read a payload. Raises RefusedError with CMD.TOO_LARGE, CMD.SCHEMA or CMD.UNKNOWN_VERB, and all that is wrong.
+
+    What is carried by a signature is read as well; whether that holds is another step's question.
+    """
+    if len(payload) > MAX_BYTES:
+        raise RefusedError("CMD.TOO_LARGE", (Fault("", f"{len(payload)} bytes; at most {MAX_BYTES}"),))
+    return judge(_parse(_carried(payload) if carries(payload) else payload))
+
+
+def judge(data: dict[str, object]) -> tuple[Envelope, Body | Question]:
+    """Judge what a payload says. Raises RefusedError with CMD.SCHEMA or CMD.UNKNOWN_VERB, and all that is wrong."""
     envelope = _form(Envelope, data, ())
+    times = {"issued_at": envelope.issued_at, "expires_at": envelope.expires_at}
+    if envelope.nonce is None and None in times.values():
+        faults = tuple(Fault(name, "is missing, and there is no nonce") for name, at in times.items() if at is None)
+        raise RefusedError("CMD.SCHEMA", faults, envelope.command_id)
     try:
         if envelope.verb != QUESTION:
             return envelope, _body(BODIES, envelope.verb, envelope.body, ())
@@ -154,9 +201,16 @@ def _body(bodies: Mapping[str, type[Body]], verb: str, data: dict[str, object], 
     return _form(bodies[verb], data, (*at, "body"))
 
 
+def _carried(payload: bytes) -> bytes:
+    _, _, rest = payload.partition(b".")
+    inner, _, _ = rest.partition(b".")
+    try:
+        return base64.b64decode(inner + b"=" * (-len(inner) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        raise RefusedError("CMD.SCHEMA", (Fault("", "not a signature with a command in it"),)) from None
+
+
 def _parse(payload: bytes) -> dict[str, object]:
-    if len(payload) > MAX_BYTES:
-        raise RefusedError("CMD.TOO_LARGE", (Fault("", f"{len(payload)} bytes; at most {MAX_BYTES}"),))
     if payload.count(b"{") + payload.count(b"[") > MAX_BRACKETS:
         raise RefusedError("CMD.SCHEMA", (Fault("", f"more than {MAX_BRACKETS} objects and lists"),))
     try:

@@ -67,6 +67,10 @@ class Topics:
         """Give the topic of the answer to a command; an empty id stands for one that could not be read."""
         return self._under(device, "ack", principal, command_id or NO_ID)
 
+    def ack_text(self, device: str, principal: str) -> str:
+        """Give the topic of the answers to commands in plain text."""
+        return self._under(device, "ack", principal, "text")
+
     def summary(self, device: str) -> str:
         """Give the retained topic that says how a device is."""
         return self._under(device, "state", "summary")
@@ -74,6 +78,14 @@ class Topics:
     def capabilities(self, device: str) -> str:
         """Give the retained topic that says what a device can do."""
         return self._under(device, "state", "capabilities")
+
+    def challenge(self, device: str, principal: str) -> str:
+        """Give the retained topic of the nonce that a principal may use on a device."""
+        return self._under(device, "state", "challenge", principal)
+
+    def challenge_text(self, device: str, principal: str) -> str:
+        """Give the same for a reader of no JSON: the nonce and nothing else."""
+        return self._under(device, "state", "challenge", principal, "text")
 
     def telemetry(self, device: str, channel: int) -> str:
         """Give the topic of what a channel delivers."""

@@ -67,7 +67,7 @@ async def play(family: Family, folder: Path, console: Console, kind: Kind) -> No
 
 def guide(site: Site, kind: Kind, patient: str) -> list[str]:
     """Say what to type next."""
-    common = f"--as physio-2 --device {FREE} --config {site.config.name}"
+    common = f"--as physio-2 --device {FREE} --key {site.key_file('physio-2').name} --config {site.config.name}"
     body = json.dumps({"prescription_id": f"{kind.guest}@1", "patient_ref": patient})
     vouched = json.dumps({"answers": CALM})
     pressed = [f"python bench.py {FREE} '{json.dumps({'do': verb})}'" for verb in ("button.press", "button.release")]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from controller import clock
 from controller.client import Client, NoAnswerError
+from controller.identity.keys import SEED_BYTES, Alg, Secret
 from controller.inputs import DOWN, KEY, RECORD
 from controller.store.clinic import Clinic
 from safety.prescription import Prescription
@@ -22,6 +24,7 @@ from .witness import Witness
 ANSWER_S = 0.5
 HOST = "127.0.0.1"
 NAME = "demo"
+SERVICE_KEY = "service"
 BROKER = """
 id = 0
 
@@ -52,6 +55,9 @@ principals = "principals.toml"
 host = "{host}"
 port = {port}
 
+[identity]
+key_file = "{key}.jwk"
+
 [storage]
 journal = "journal.db"
 ledger = "ledger.db"
@@ -68,6 +74,11 @@ PRINCIPAL = """
 name = "{name}"
 role = "physio"
 devices = ["*"]
+
+[[principal.key]]
+kid = "{name}"
+alg = "Ed25519"
+public = "{public}"
 """
 
 
@@ -115,7 +126,12 @@ class Site:
 
     def client(self, principal: str) -> Client:
         """Make a client of the service."""
-        return Client(HOST, self.port, site=NAME, principal=principal)
+        own, service = (Secret.read(self.key_file(name)) for name in (principal, SERVICE_KEY))
+        return Client(HOST, self.port, site=NAME, principal=principal, key=own, service_key=service.key)
+
+    def key_file(self, principal: str) -> Path:
+        """Where somebody's key is, or the service's own."""
+        return self.folder / f"{principal}.jwk"
 
 
 async def opened(
@@ -165,12 +181,17 @@ def device_table(bed: Bed, kind: Kind) -> str:
 
 
 def write_files(site: Site, kind: Kind, served: Sequence[str], people: Sequence[str]) -> None:
-    """Write the settings of broker and service."""
+    """Write the settings of broker and service, and a key for everybody."""
+    keys = {name: Secret.of(name, Alg.ED25519, secrets.token_bytes(SEED_BYTES)) for name in (*people, SERVICE_KEY)}
+    for name, key in keys.items():
+        key.write(site.key_file(name))
     texts = {
         "broker.toml": BROKER.format(host=HOST, port=site.port),
-        "stimwarden.toml": SERVICE.format(site=NAME, host=HOST, port=site.port)
+        "stimwarden.toml": SERVICE.format(site=NAME, host=HOST, port=site.port, key=SERVICE_KEY)
         + "".join(device_table(site.beds[name], kind) for name in served),
-        "principals.toml": "".join(PRINCIPAL.format(name=name) for name in people),
+        "principals.toml": "".join(
+            PRINCIPAL.format(name=name, public=key.public) for name, key in keys.items() if name in people
+        ),
     }
     for name, text in texts.items():
         (site.folder / name).write_text(text, encoding="utf-8")

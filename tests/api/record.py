@@ -13,7 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from controller.contract.answers import ServiceMessage
+from controller.contract.answers import ChallengeMessage, ServiceMessage
+from controller.identity.challenge import LASTS_MS
 from controller.presence import Presence
 from hil.world import Published
 from tests.virtual.nurse import TOPICS, Ward, in_virtual_time, prescribed
@@ -74,6 +75,15 @@ def services(boot_id: str, at: str) -> list[Said]:
     ]
 
 
+def challenges(boot_id: str, at: str) -> list[Said]:
+    """What a machine without a clock is given."""
+    given = ChallengeMessage(
+        device="dev1", principal="plc7", nonce="7F3C-91D0", session_id="", state_version=6, expires_in_ms=LASTS_MS,
+        boot_id=boot_id, at=at,
+    )  # fmt: skip
+    return [{"name": "a machine may start", "payload": json.loads(given.to_bytes())}]
+
+
 def chosen(published: Sequence[Published]) -> dict[str, list[Said]]:
     """The examples, by message."""
     said = [(item.topic, json.loads(item.payload)) for item in published]
@@ -85,7 +95,8 @@ def chosen(published: Sequence[Published]) -> dict[str, list[Said]]:
         for message, wanted in WANTED.items()
     }
     first = found["summary"][0]["payload"]
-    return found | {"service": services(first["boot_id"], first["as_of"])}
+    run, at = first["boot_id"], first["as_of"]
+    return found | {"challenge": challenges(run, at), "service": services(run, at)}
 
 
 def main() -> None:

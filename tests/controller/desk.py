@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from controller import clock
@@ -12,7 +12,7 @@ from controller.contract.accept import Accepted, Asker, Door, Inquiry, Refusal, 
 from controller.contract.answers import AnswerMessage, SummaryMessage
 from controller.contract.envelope import Arrival, utc_text
 from controller.contract.topics import Topics
-from controller.identity import BrokerStamp, Principal, Ration, Role, Seen
+from controller.identity import BrokerStamp, Principal, Proof, Ration, Role, Seen
 from safety.effects import Answer
 from safety.messages import Command, Now
 
@@ -26,11 +26,19 @@ PRINCIPALS = {
     )
 }
 
+STAMP = BrokerStamp()
+
 
 class Desk:
     """Answers every wish with `statuses`, one after the other, and a repeat from memory."""
 
-    def __init__(self, address: Address, site: str = "ward3") -> None:
+    def __init__(
+        self,
+        address: Address,
+        site: str = "ward3",
+        principals: Mapping[str, Principal] = PRINCIPALS,
+        proof: Proof = STAMP,
+    ) -> None:
         self.topics = Topics(site)
         self.commands: list[Command] = []
         self.stops: list[StopNow] = []
@@ -42,8 +50,8 @@ class Desk:
         self._door = Door(
             topics=self.topics,
             devices=DEVICES,
-            principals=PRINCIPALS,
-            proof=BrokerStamp(),
+            principals=principals,
+            proof=proof,
             seen=lambda *key: self._seen.get(key),
         )
         self.broker = Broker(address, self.topics, sorted(DEVICES), instance="desk", boot_id="b-4", handler=self)

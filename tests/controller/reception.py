@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 from controller.contract.accept import Door
 from controller.contract.envelope import Arrival
-from controller.desk import Desk, memory
+from controller.desk import Desk, memory, unchanged
 from controller.devices.native import open_native
-from controller.identity import BrokerStamp
+from controller.identity import BrokerStamp, Principal, Proof
+from controller.identity.challenge import Challenges
 from controller.journal import Journal
 from controller.recorder import Recorder
 from controller.records import Records
@@ -25,6 +29,7 @@ from tests.controller.ward import config
 from tests.controller.wire import ID, NOW, PRINCIPALS, TOPICS, Fields, arrival, fields
 
 DEVICES = ("dev1", "dev2")
+STAMP = BrokerStamp()
 
 
 class Published(NamedTuple):
@@ -67,7 +72,14 @@ class Outbox:
 class Reception:
     """The real door, desk, voice, journal and hearts; the stations' lines are never opened."""
 
-    def __init__(self, folder: Path, boot_id: str = "b-4") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        boot_id: str = "b-4",
+        principals: Mapping[str, Principal] = PRINCIPALS,
+        proof: Proof = STAMP,
+        reread: Callable[[bool], bool] = unchanged,
+    ) -> None:
         self.now = NOW
         self.outbox = Outbox()
         self.folder = folder
@@ -77,7 +89,8 @@ class Reception:
         self.ledger = Ledger(folder / "ledger.db", admit, may_create=self.journal.is_new)
         self.clinic = Clinic(folder / "ledger.db")
         self.records = Records(self.clinic, Papers(folder / "ledger.db"), self.ledger)
-        self.voice = Voice(TOPICS, boot_id, self.outbox)
+        self.challenges = Challenges(principals, partial(token_hex, 4))
+        self.voice = Voice(TOPICS, boot_id, self.outbox, self.challenges)
         recorder = Recorder(folder / "tapes", self.failures.append)
         port, clock = Port("", open_native), self.clock
         self.actors = {
@@ -86,8 +99,11 @@ class Reception:
             )
             for device in DEVICES
         }
-        door = Door(TOPICS, frozenset(DEVICES), PRINCIPALS, BrokerStamp(), memory(self.journal))
-        self.desk = Desk(door, self.journal, self.voice, self.actors, self.records, boot_id, self.clock)
+        known, nonces = memory(self.journal), self.challenges.seen_by
+        self.door = Door(TOPICS, frozenset(DEVICES), principals, proof, known, nonces)
+        self.desk = Desk(
+            self.door, self.journal, self.voice, self.actors, self.records, boot_id, self.clock, self.challenges, reread
+        )
 
     def clock(self) -> Now:
         """The time, which stands still unless a test moves it."""
@@ -111,7 +127,10 @@ class Reception:
 
     def give(self, content: Fields | bytes, topic: str | None = None, **of: Any) -> list[Published]:  # noqa: ANN401 - the arrival's
         """Hand in any message on the connection that it belongs to."""
-        message = arrival(content, topic, **of)
+        return self.hand(arrival(content, topic, **of))
+
+    def hand(self, message: Arrival) -> list[Published]:
+        """Hand in a message as it is."""
         self.desk.on_stop(message) if is_stop(message) else self.desk.on_command(message)
         return self.outbox.take()
 

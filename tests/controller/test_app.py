@@ -218,12 +218,12 @@ def test_files_of_tls_are_used(site: House) -> None:
 def test_the_outlet_hands_everything_on() -> None:
     got: list[tuple[object, ...]] = []
     outlet = Outlet()
-    outlet.publish = lambda topic, payload, *, qos=1, retain=False, correlation=None: got.append(
-        (topic, payload, qos, retain, correlation)
+    outlet.publish = lambda topic, payload, *, qos=1, retain=False, correlation=None, signature=None: got.append(
+        (topic, payload, qos, retain, correlation, signature)
     )
     outlet("a", b"1")
-    outlet("b", b"2", qos=0, retain=True, correlation=b"c")
-    assert got == [("a", b"1", 1, False, None), ("b", b"2", 0, True, b"c")]
+    outlet("b", b"2", qos=0, retain=True, correlation=b"c", signature="s")
+    assert got == [("a", b"1", 1, False, None, None), ("b", b"2", 0, True, b"c", "s")]
 
 
 # What does not

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from controller import clock
 from controller.cli import app
 from controller.contract.bodies import VERBS
+from controller.identity import Role
 from controller.journal import Journal
 from controller.prescriptions import read_prescription
 from safety.effects import Entry, Opening
@@ -126,6 +127,10 @@ USAGE = [
     (["config", "fly"], ["No such command 'fly'.", "`stimwarden config --help` says what there is."]),
     (["rx", "import"], ["Missing argument 'FILE'.", "`stimwarden rx import --help` says what there is."]),
     (["send"], ["Missing argument 'VERB'.", "`stimwarden send --help` says what there is."]),
+    (
+        ["send", "stop", "--as", "a", "--service-key", "x", "--site", "s"],
+        ["--service-key x: expected what `stimwarden keys show` prints at the service"],
+    ),
     (["send", "stop"], ["Missing option '--as'.", "`stimwarden send --help` says what there is."]),
     (["watch"], ["Missing option '--as'.", "`stimwarden watch --help` says what there is."]),
     (
@@ -305,6 +310,9 @@ def test_the_settings_in_force() -> None:
             'storage.journal = "journal.db"',
             'storage.ledger = "ledger.db"',
             'storage.recordings = "recordings"',
+            'identity.proof = "signed"',
+            "identity.key_file = not set",
+            *(f"identity.tiers.{role} = not set" for role in Role),
             f'policy.file = "{Path(sys.modules["controller"].__path__[0]) / "policy.toml"}"',
             '[[device]] 1: id = "dev1"',
             '[[device]] 1: driver = "native"',

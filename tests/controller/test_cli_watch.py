@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from controller.cli_watch import STALE_MS, Board
-from controller.client import Said
+from controller.client import Doubt, Said
 from controller.contract.answers import (
     AlarmSaid,
     CapabilitiesMessage,
@@ -192,3 +192,8 @@ def test_the_latest_events_are_told() -> None:
         *(f"14:50:00 dev1 session.{number}" for number in range(4, 9)),
         "** 14:50:00 dev1 fault.latched M07 IMP.OPEN",
     ]
+
+
+def test_a_device_of_which_a_stranger_spoke_is_unknown() -> None:
+    doubt = Said("dev1", Doubt(topic="stim/v1/ward3/dev1/state/summary"))
+    assert page(board(service(), summary(session=False), doubt))[2:] == ["dev1 unknown 0 s ago"]

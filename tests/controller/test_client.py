@@ -339,7 +339,7 @@ async def test_a_stop_of_any_shape_is_obeyed_under_junk(any_broker: Server, unti
         async with Connection(address_of(any_broker), "junk", lambda _: None) as sender:
             stop = desk.topics.command("dev1", "clinician-1", "session.stop")
             junk = desk.topics.command("dev1", "junk-1", "session.start")
-            for payload in (b"", b"STOP", b"{" * 9_000, encoded(fields("session.stop"))):
+            for payload in (b"", b"stop", b"{" * 9_000, encoded(fields("session.stop"))):
                 for _ in range(50):
                     await sender.publish(Outgoing(junk, b"junk", qos=0, retain=False))
                 await sender.publish(Outgoing(stop, payload, qos=1, retain=False))

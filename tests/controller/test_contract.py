@@ -9,9 +9,9 @@ import pytest
 
 from controller.contract.accept import Accepted, Asker, Door, Inquiry, Refusal, Repeat, digest_of
 from controller.contract.bodies import BODIES
-from controller.contract.envelope import MAX_BYTES, Arrival, utc_ms
+from controller.contract.envelope import MAX_BYTES, utc_ms
 from controller.contract.topics import Topics, is_stop
-from controller.identity import Principal, Seen
+from controller.identity import Seen, Signatures
 from safety.messages import (
     Adjust,
     Adverse,
@@ -354,13 +354,9 @@ def test_every_part_of_the_topic_must_agree_and_all_that_do_not_are_named() -> N
 
 
 def test_a_proof_that_does_not_hold_comes_before_what_is_known_of_the_id() -> None:
-    class Doubter:
-        def objection(self, principal: Principal, arrival: Arrival) -> str | None:
-            return "AUTH.BAD_SIGNATURE" if principal.name in arrival.topic else None
-
     message = arrival(fields())
     seen = Seen(digest_of(message), b"stored")
-    here = Door(TOPICS, frozenset({"dev1"}), PRINCIPALS, Doubter(), lambda *_: seen)
+    here = Door(TOPICS, frozenset({"dev1"}), PRINCIPALS, Signatures(), lambda *_: seen)
     assert code_of(here.accept(message, NOW)) == "AUTH.BAD_SIGNATURE"
 
 

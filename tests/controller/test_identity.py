@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from controller.contract.envelope import Arrival
-from controller.identity import MAY_ASK, BrokerStamp, Principal, Ration, Role, read_principals
+from controller.identity import (
+    MAY_ASK,
+    BrokerStamp,
+    Principal,
+    Proven,
+    Ration,
+    Role,
+    Signatures,
+    Tier,
+    read_principals,
+)  # fmt: skip
+from controller.identity.principals import PrincipalForm
 from controller.tomlfile import FileError
 from safety.effects import Event
 from safety.messages import Adjust, Now, Pause, Verb
@@ -70,11 +81,20 @@ def test_a_principal_uses_its_own_devices(devices: set[str], *, allowed: bool) -
     assert Principal("a", Role.PHYSIO, frozenset(devices)).may_use("dev1") is allowed
 
 
-def test_the_brokers_stamp_objects_to_nobody() -> None:
-    arrival = Arrival(
-        "stim/v1/ward3/dev1/cmd/a/session.start", b"", retained=False, response_topic=None, correlation=None
-    )
-    assert BrokerStamp().objection(Principal("a", Role.PHYSIO, frozenset()), arrival) is None
+def test_the_brokers_stamp_is_enough_for_everybody_on_a_bench() -> None:
+    topic = "stim/v1/ward3/dev1/cmd/a/session.start"
+    message = Arrival(topic, b"{}", retained=False, response_topic=None, correlation=None)
+    for role in Role:
+        principal = Principal("a", role, frozenset())
+        assert BrokerStamp().proven(principal, message, 0) == Proven(Tier.T1, "")
+        assert BrokerStamp().needed(principal) is Tier.T1
+
+
+def test_each_role_is_proved_as_well_as_the_contract_asks() -> None:
+    needed = {role.value: Signatures().needed(Principal("a", role, frozenset())).word for role in Role}
+    assert needed == {
+        "handset": "T1", "automation": "T1+nonce", "physio": "T3", "prescriber": "T3", "biomed": "T3", "auditor": "T1",
+    }  # fmt: skip
 
 
 # The file
@@ -125,7 +145,10 @@ DEVICES = 'expected a list of device ids, or ["*"] for every device'
         (ENTRY.replace('"physio"', "[]"), [f"[[principal]] 1: role = []: {ROLE}"]),
         (ENTRY.replace('["dev1"]', '"dev1"'), [f'[[principal]] 1: devices = "dev1": {DEVICES}']),
         (ENTRY.replace("dev1", "dev/1"), [f'[[principal]] 1: devices = ["dev/1"]: {DEVICES}']),
-        (ENTRY + 'key = "x"', ["[[principal]] 1: key is unknown: expected one of name, role, devices"]),
+        (
+            ENTRY + 'kex = "x"',
+            [f"[[principal]] 1: kex is unknown: expected one of {', '.join(PrincipalForm.model_fields)}"],
+        ),
         (ENTRY + ENTRY, ['name = "a": expected each name once']),
         (
             ENTRY.replace('"a"', '"B"').replace("physio", "doctor"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.identity import Role
 from controller.settings import SHIPPED_POLICY, Settings, SettingsError, load, origins
 
 SITE = '[site]\nid = "ward3"\nprincipals = "principals.toml"\n'
@@ -52,6 +53,7 @@ def test_the_least_that_has_to_be_said(config: Path) -> None:
             "recordings": folder / "recordings",
         },
         "http": {"host": "127.0.0.1", "port": 9464},
+        "identity": {"proof": "signed", "key_file": None, "tiers": dict.fromkeys(Role)},
         "policy": {"file": SHIPPED_POLICY},
         "device": (
             {"id": "dev1", "driver": "native", "port": "/dev/ttyUSB0", "profile": "clinical", "stop_button": None},
@@ -91,7 +93,7 @@ def test_the_settings_never_show_their_secret(config: Path) -> None:
     assert "s3cret" not in repr(settings) + str(settings) + str(origins(settings))
 
 
-ONE_OF_ALL = "expected one of site, broker, storage, policy, device, http"
+ONE_OF_ALL = "expected one of site, broker, storage, identity, policy, device, http"
 MISTAKES: list[tuple[str, list[str]]] = [
     (
         "",
@@ -356,7 +358,7 @@ ENVIRONMENT = [
         [
             (
                 "environment STIMWARDEN_BROKR__PASSWORD is unknown: "
-                "expected one of the tables site, broker, storage, policy, device, http"
+                "expected one of the tables site, broker, storage, identity, policy, device, http"
             )
         ],
     ),
@@ -432,6 +434,66 @@ def test_the_environment_cannot_stand_in_for_a_broken_file(config: Path, monkeyp
     ]
 
 
+# Who is believed
+
+BENCH = SITE + STORAGE + DEVICE.replace("clinical", "bench")
+
+
+def test_a_bench_may_trust_its_broker_and_says_so(config: Path) -> None:
+    assert read(config, BENCH).identity.proof == "signed"
+    assert read(config, BENCH + '[identity]\nproof = "broker"\n').identity.proof == "broker"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (WHOLE + '[identity]\nproof = "broker"\n', '"broker": expected "signed", since [[device]] 1 is no bench'),
+        (
+            BENCH + SECOND.replace("bench", "clinical") + '[identity]\nproof = "broker"\n',
+            '"broker": expected "signed", since [[device]] 2 is no bench',
+        ),
+        (WHOLE + '[identity]\nproof = "none"\n', '"none": expected "signed" or "broker"'),
+    ],
+)
+def test_the_brokers_word_is_not_enough_where_a_patient_may_lie(config: Path, text: str, problem: str) -> None:
+    assert complaint(config, text) == [f"FILE: identity.proof = {problem}"]
+
+
+RAISED = {"handset": "T2", "automation": "T3", "auditor": "T1+nonce", "physio": "T3"}
+
+
+def test_a_site_may_ask_for_more_and_never_for_less(config: Path) -> None:
+    tiers = "".join(f'{role} = "{word}"\n' for role, word in RAISED.items())
+    found = read(config, WHOLE + f"[identity.tiers]\n{tiers}").identity.tiers.model_dump(exclude_none=True)
+    assert found == RAISED
+
+
+@pytest.mark.parametrize(
+    ("role", "word", "expected"),
+    [
+        ("automation", "T1", "T1+nonce or more"),
+        ("physio", "T2", "T3 or more"),
+        ("biomed", "T1", "T3 or more"),
+        ("prescriber", "T1+nonce", "T3 or more"),
+        ("auditor", "T0", "one of T1, T1+nonce, T2, T3"),
+    ],
+)
+def test_less_than_the_contract_asks_is_refused(config: Path, role: str, word: str, expected: str) -> None:
+    assert complaint(config, WHOLE + f'[identity.tiers]\n{role} = "{word}"\n') == [
+        f'FILE: identity.tiers.{role} = "{word}": expected {expected}'
+    ]
+
+
+def test_whom_to_believe_never_comes_from_the_environment(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STIMWARDEN_IDENTITY__PROOF", "broker")
+    with pytest.raises(SettingsError) as raised:
+        read(config, BENCH)
+    assert str(raised.value) == (
+        "environment STIMWARDEN_IDENTITY__PROOF is refused: "
+        "expected [identity] in the file: whom to believe is written down there"
+    )
+
+
 # Origins
 
 
@@ -456,6 +518,9 @@ def test_every_setting_in_force_says_where_it_came_from(config: Path, monkeypatc
         ("storage.journal", f'"{folder}/journal.db"', file),
         ("storage.ledger", f'"{folder}/data/ledger.db"', file),
         ("storage.recordings", '"/rec"', "environment STIMWARDEN_STORAGE"),
+        ("identity.proof", '"signed"', "default"),
+        ("identity.key_file", "not set", "default"),
+        *((f"identity.tiers.{role}", "not set", "default") for role in Role),
         ("policy.file", f'"{SHIPPED_POLICY}"', "default"),
         ("[[device]] 1: id", '"dev1"', file),
         ("[[device]] 1: driver", '"native"', file),

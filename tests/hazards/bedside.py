@@ -21,6 +21,7 @@ from cobs import cobs
 from controller.client import must_expect
 from controller.contract.envelope import utc_text
 from controller.contract.topics import Topics
+from controller.identity.jws import seal
 from controller.store.clinic import Clinic
 from controller.virtual import make
 from hil.bench import Bench
@@ -32,7 +33,7 @@ from hil.scope import Trace
 from hil.target import Seat, Site
 from hil.world import Published
 from tests.hazards.houses import RealHost, RealHouse, VirtualHost, VirtualHouse, beds
-from tests.hazards.papers import PEOPLE, PERIOD_US, UA, write_settings
+from tests.hazards.papers import PEOPLE, PERIOD_US, SECRETS, UA, write_settings
 
 Said = dict[str, Any]
 
@@ -263,11 +264,14 @@ class Bedside:
         said: Said = command if isinstance(command, dict) else {}
         command_id = str(said.get("command_id") or "unknown")
         self.asked[command_id] = name or str(said.get("verb") or "?")
+        own = topic or (TOPICS.command(said["device"], said["issuer"], said["verb"]) if said else "")
         payload = json.dumps(command).encode() if isinstance(command, dict) else command
+        if isinstance(command, dict) and (secret := SECRETS.get(str(said.get("issuer")))):
+            # A world has no user properties: the command is carried by its signature, as in MQTT 3.1.1.
+            payload = seal(secret, own, payload)
         host = self.bench.host
         if not (isinstance(host, VirtualHost | RealHost) and host.is_broker_away):
-            own = TOPICS.command(said["device"], said["issuer"], said["verb"]) if said else ""
-            self.house.hear(topic or own, payload, retained=retained)
+            self.house.hear(own, payload, retained=retained)
             self.owed[command_id] += is_answered
         return command_id
 

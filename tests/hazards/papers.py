@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from controller.identity.keys import SEED_BYTES, Alg, Secret
 from controller.settings import SHIPPED_POLICY
 from hil.target import Person, Seat
 from safety.attestation import ITEMS
@@ -23,6 +24,8 @@ PEOPLE = (
     Person("automation-1", "automation"),
     Person("auditor-1", "auditor"),
 )
+SECRETS = {p.name: Secret.of(p.name, Alg.ED25519, p.name.encode().ljust(SEED_BYTES, b".")) for p in PEOPLE}
+"""Their keys, the same in every run."""
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 UA, PERIOD_US, WIDTH_US = 20_000, 25_000, 300
@@ -103,11 +106,18 @@ def nmes(**of: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of the file
     return {"modality": "nmes", "on_ms": 2_000, "off_ms": 6_000} | of
 
 
+def listed(person: Person) -> str:
+    """Name somebody in the principals file, with the key that they sign with."""
+    key = {"kid": person.name, "alg": "Ed25519", "public": SECRETS[person.name].public}
+    who = lines({"name": person.name, "role": person.role})
+    return f'[[principal]]\n{who}devices = ["*"]\n[[principal.key]]\n{lines(key)}'
+
+
 def write_settings(
     folder: Path, seats: Iterable[Seat], *, profile: str, ledger: str, limits: Mapping[str, int | None]
 ) -> None:
     """Write a site's files; its policy is the shipped one but for these limits, None being left out."""
-    people = "".join("[[principal]]\n" + lines({"name": p.name, "role": p.role}) + 'devices = ["*"]\n' for p in PEOPLE)
+    people = "".join(map(listed, PEOPLE))
     (folder / "principals.toml").write_text(people, encoding="utf-8")
     devices = "".join(
         "[[device]]\n" + lines({"id": s.device, "driver": s.kind, "port": s.port, "profile": profile}) for s in seats

@@ -36,7 +36,13 @@ async def served(pipe: Connection, folder: Path) -> None:
         return Now(mono_ms, wall_ms + ahead_ms)
 
     def publish(
-        topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, correlation: bytes | None = None
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        correlation: bytes | None = None,
+        signature: str | None = None,
     ) -> None:
         pipe.send((topic, payload, qos, retain, correlation))
 

@@ -112,7 +112,8 @@ class House:
         config.write_text(
             f'http = {http}\n[site]\nid = "{site}"\nprincipals = "principals.toml"\n'
             f'[broker]\nhost = "{self.host}"\nport = {self.port}\n'
-            f'[storage]\njournal = "{journal}"\nledger = "ledger-{journal}"\n{devices}{more}',
+            f'[storage]\njournal = "{journal}"\nledger = "ledger-{journal}"\n'
+            f'[identity]\nproof = "broker"\n{devices}{more}',
             encoding="utf-8",
         )
         return config

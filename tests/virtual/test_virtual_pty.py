@@ -68,7 +68,14 @@ class RealHouse:
             await run(self.service, self._ending, for_ever(), nothing)
 
     def _take(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, correlation: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        correlation: bytes | None = None,
+        signature: str | None = None,  # noqa: ARG002 - the other world has none
     ) -> None:
         self.published.append(Published(boottime_us(), topic, payload, qos, retain, correlation))
         asyncio.get_running_loop().call_soon(self.on_published, self.published[-1])

@@ -30,7 +30,7 @@ def test_a_site_without_settings_gets_those_of_its_seats_and_people(site: Site):
 
 def test_a_site_with_settings_keeps_them_to_the_byte(site: Site):
     path = configured(site)
-    own = path.read_bytes().replace(b'profile = "bench"', b'profile = "clinical"')
+    own = path.read_bytes().replace(b'"bench"', b'"clinical"').replace(b'"broker"', b'"signed"')
     path.write_bytes(own)
     people = site.folder / "principals.toml"
     people.write_text("# ours", encoding="utf-8")

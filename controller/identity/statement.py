@@ -1,0 +1,57 @@
+"""What a service says: signed before it is published, and told from what anybody else might publish in its place."""
+
+from pathlib import Path
+from typing import Protocol
+
+from controller.contract.envelope import Arrival
+
+from . import jws
+from .keys import Alg, Key, Secret
+
+
+class Publish(Protocol):
+    """Where messages go; never waits."""
+
+    def __call__(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        correlation: bytes | None = None,
+        signature: str | None = None,
+    ) -> None:
+        """Have something published."""
+
+
+class Signing:
+    """Signs what goes out. Telemetry goes as it is: it is for display only, and comes ten times a second."""
+
+    def __init__(self, publish: Publish, secret: Secret) -> None:
+        self._publish = publish
+        self._secret = secret
+
+    def __call__(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, correlation: bytes | None = None
+    ) -> None:
+        """Have something signed and published."""
+        signature = jws.sign(self._secret, topic, payload) if qos else None
+        self._publish(topic, payload, qos=qos, retain=retain, correlation=correlation, signature=signature)
+
+
+def own_secret(path: Path, kid: str, seed: bytes) -> Secret:
+    """Read the service's own key, or make it of a seed where there is none yet. Raises FileError, OSError."""
+    if not path.exists():
+        Secret.of(kid, Alg.ED25519, seed).write(path)
+    return Secret.read(path)
+
+
+def is_said_by(key: Key, arrival: Arrival) -> bool:
+    """Tell whether the owner of this key has published this message under this topic."""
+    if arrival.signature is None:
+        return False
+    try:
+        return jws.holds(jws.detached(arrival.topic, arrival.payload, arrival.signature), key)
+    except jws.SealError:
+        return False
