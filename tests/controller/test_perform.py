@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller import perform
 from controller.devices.base import Order
@@ -338,10 +339,12 @@ async def test_while_the_journal_is_held_nothing_is_committed(hand: Hand, until:
 
 async def test_without_a_ledger_a_permit_is_denied(hand: Hand, until: Until) -> None:
     hand.ledger_path.rename(hand.ledger_path.with_name("away.db"))
-    hand.do(permit())
-    await until(hand.told)
+    with capture_logs() as lines:
+        hand.do(permit())
+        await until(hand.told)
     assert hand.told() == [Denied(9, (Reason("", Severity.REFUSE, "DOSE.LEDGER_UNAVAILABLE"),))]
     assert hand.kinds() == []
+    assert [(line["event"], line["log_level"]) for line in lines] == [("ledger.refused", "error")]
 
 
 async def test_a_ledger_that_contradicts_denies(hand: Hand, until: Until) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from rig import Modality
+from structlog.testing import capture_logs
 
 from controller import clock, perform
 from controller import station as module
@@ -307,6 +308,38 @@ async def test_a_device_that_will_not_stop_when_it_is_opened_is_cut(tmp_path: Pa
     assert ward.actor.station.phase is Phase.OFFLINE
     await ward.close()
     peer.hang_up()
+
+
+@pytest.mark.rule("M29")
+@pytest.mark.hazard("H10")
+async def test_a_device_that_is_refused_for_anything_else_is_stopped_not_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BACKOFF_S", (0.1,))
+    peer, ward = Peer(), Ward(tmp_path)
+    peer.says[layout.ASK] = lambda asked: [peer.status(asked[1], state=9)]
+    await ward.turn_on()
+    ward.actor._port = module.Port(peer.port, open_native)
+    await until(lambda: peer.types().count(layout.HELLO) == 2)
+    assert peer.types()[:4] == [layout.STOP, layout.HELLO, layout.ASK, layout.STOP]
+    assert layout.CUT not in peer.types()
+    await ward.close()
+    peer.hang_up()
+
+
+async def test_a_device_that_is_not_there_is_logged_once_with_its_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BACKOFF_S", (0.1,))
+    ward = Ward(tmp_path)
+    with capture_logs() as lines:
+        await ward.turn_on()
+        await until(lambda: [line["event"] for line in lines] == ["device.absent"])
+        ward.emulator.start()
+        await ward.reaches(Phase.IDLE)
+    (absent,) = lines
+    assert (absent["device"], absent["port"]) == ("dev1", str(tmp_path / "line"))
+    await ward.close()
 
 
 # Time

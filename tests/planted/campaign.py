@@ -116,7 +116,7 @@ def mutate(mutants: Sequence[Mutant], rooms: Mapping[str, Module], jobs: int, do
         gc.collect()
         gc.freeze()
         trials = [Trial(each.key, swap(rooms[each.path], each), in_order(each, judges, seen)) for each in inside]
-        run(trials if not failed else (), seen.seconds, jobs, kept)
+        run(trials, seen.seconds, jobs, kept)
 
     if inside:
         with hushed():

@@ -8,7 +8,6 @@ controller, the core, the bench, or what tests share.
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import sys
 import time
@@ -21,7 +20,7 @@ import coverage
 import pytest
 
 from tests.planted.trial import STORIES, Outcome, Trial, run
-from tests.proof.judge import EXIT_KILLED, EXIT_SURVIVED, SURVIVED, digest_of, passes
+from tests.proof.judge import EXIT_SURVIVED, SURVIVED, digest_of, passes
 from tests.proof.mutants import ROOT, Mutant
 from tests.proof.mutation import Stamps, known
 
@@ -31,7 +30,10 @@ SOURCES: Final = ("controller", "safety", "hil")
 
 
 class Seen(NamedTuple):
-    """What a run without a fault says: how long each test takes, which tests run a line, and which fail."""
+    """What a run without a fault says: how long each test takes, which tests run a line, and which fail.
+
+    A test that fails judges nothing, and nothing else is said of it.
+    """
 
     seconds: dict[str, float]
     tests: dict[tuple[str, int], frozenset[str]]
@@ -71,36 +73,40 @@ def observe(items: Sequence[pytest.Item], jobs: int) -> Seen:
     CACHE.mkdir(exist_ok=True)
     left = [Trial(file, lambda: None, tests) for file, tests in files.items() if not kept[file].exists()]
     outcomes: list[Outcome] = []
-    run(left, {}, jobs, outcomes.append, lambda trial, _, tell: observed(trial, tell, kept[trial.name]))
-    failed = tuple(f"{each.name}: {each.by or each.verdict}" for each in outcomes if each.verdict != SURVIVED)
+    run(left, {}, jobs, outcomes.append, lambda trial, *_: observed(trial, kept[trial.name]))
+    failed = [f"{each.name}: {each.verdict}" for each in outcomes if each.verdict != SURVIVED]
     seconds, tests = dict[str, float](), defaultdict[tuple[str, int], set[str]](set)
     for part in (path for path in kept.values() if path.exists()):
-        spent, lines = pickle.loads(part.read_bytes())  # noqa: S301 - written by ourselves
+        spent, lines, failing = pickle.loads(part.read_bytes())  # noqa: S301 - written by ourselves
+        if failing:
+            # It may have been the machine: the next campaign sees for itself.
+            part.unlink()
+        failed += failing
         seconds |= spent
         for line, names in lines.items():
             tests[line] |= names
-    return Seen(seconds, {line: frozenset(names) for line, names in tests.items()}, failed)
+    return Seen(seconds, {line: frozenset(names) for line, names in tests.items()}, tuple(failed))
 
 
-def observed(trial: Trial, tell: int, kept: Path) -> int:
-    """Run the tests of a file under coverage and keep what was seen, unless one of them fails."""
+def observed(trial: Trial, kept: Path) -> int:
+    """Run the tests of a file under coverage and keep what was seen, and which of them fail."""
     recorder = coverage.Coverage(data_file=None, branch=False, source=["controller"], config_file=False)
-    seconds = {}
+    seconds, failing = {}, []
     recorder.start()
     for item in trial.tests:
         recorder.switch_context(item.nodeid)
         began = time.process_time()
-        if not passes(item):
-            os.write(tell, item.nodeid.encode())
-            return EXIT_KILLED
-        seconds[item.nodeid] = time.process_time() - began
+        if passes(item):
+            seconds[item.nodeid] = time.process_time() - began
+        else:
+            failing.append(item.nodeid)
     recorder.stop()
     data, lines = recorder.get_data(), {}
     for source in data.measured_files():
         path = Path(source).relative_to(ROOT).as_posix()
         for line, contexts in data.contexts_by_lineno(source).items():
-            lines[path, line] = set(contexts) - {""}
-    kept.write_bytes(pickle.dumps((seconds, lines)))
+            lines[path, line] = set(contexts) & seconds.keys()
+    kept.write_bytes(pickle.dumps((seconds, lines, failing)))
     return EXIT_SURVIVED
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.planted.campaign import trial_of
 from tests.planted.defect import LIST, Defect, NoDefectError, defects, planted
 from tests.planted.page import (
+    EXPLAINED,
     NAMES,
     Campaign,
     defect_rows,
@@ -139,6 +140,37 @@ print(found[0].verdict, found[0].by.rpartition("::")[2])
     return done.stdout.rstrip("\n")
 
 
+def test_a_test_that_fails_without_any_fault_judges_nothing_is_named_and_is_tried_anew(tmp_path: Path):
+    (tmp_path / "controller").mkdir()
+    (tmp_path / "controller/__init__.py").write_text("def figure():\n    return 1\n", encoding="utf-8")
+    suite = SUITE.replace("judged", "controller").replace("== 1", "== tries()")
+    tries = "def tries():\n    with open('tries', 'a+') as file:\n        file.write('.')\n        return file.tell()\n"
+    (tmp_path / "test_small.py").write_text(suite.replace("import controller", f"import controller\n\n{tries}"))
+    script = f"""
+import sys
+from pathlib import Path
+sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]
+from tests.planted import seen
+from tests.proof import judge
+judge.ROOT = seen.ROOT = Path({str(tmp_path)!r})
+seen.CACHE = seen.ROOT / "kept"
+Path("tries").write_text(".")
+found = []
+def work(items):
+    found.extend(seen.observe(items, 1) for _ in range(2))
+    Path("tries").write_text("")
+    found.extend(seen.observe(items, 1) for _ in range(2))
+with judge.hushed():
+    judge.collected(["test_small.py", "-c", "/dev/null"], work)
+for each in found:
+    print(*each.failed, *sorted(each.seconds), *sorted(each.tests["controller/__init__.py", 2]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    looks, passes, waits = (f"test_small.py::test_{name}" for name in ("looks", "passes", "waits"))
+    fails, holds = f"{looks} {passes} {waits} {waits}", f"{looks} {passes} {waits} {looks} {waits}"
+    assert done.stdout.splitlines() == [fails, fails, holds, holds]
+
+
 def test_a_child_that_breaks_down_is_no_proof():
     said: list[Outcome] = []
 
@@ -206,6 +238,8 @@ def test_the_tables_say_by_which_story_and_by_which_kind_of_test():
 def test_a_survivor_is_explained_once_and_with_a_reason():
     text = '[[survivor]]\nkey = "a"\nwhy = "nobody can see it, for nobody asks"\n'
     assert explained(text) == {"a": "nobody can see it, for nobody asks"}
+    mutants = {mutant.key for room in load().values() for mutant in room.mutants()}
+    assert explained(EXPLAINED.read_text(encoding="utf-8")).keys() <= mutants
     for wrong in (text * 2, text.replace(", for nobody asks", "")):
         with pytest.raises(ValueError, match="explained"):
             explained(wrong)

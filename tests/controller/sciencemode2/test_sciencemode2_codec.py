@@ -210,8 +210,9 @@ def test_a_frame_that_is_too_short_is_damaged(length: int) -> None:
         "f0814781570001010f",
         sealed(b"").hex(),
         sealed(b"\x01").hex(),
+        sealed(b"\x0f").hex(),
     ],
-    ids=["no escape at the sum", "no escape at the length", "sum", "length", "empty", "number alone"],
+    ids=["no escape at the sum", "no escape at the length", "sum", "length", "empty", "number alone", "escaped alone"],
 )
 def test_a_head_that_is_wrong_is_damage(data: str) -> None:
     assert damage(bytes.fromhex(data)) == [Flaw.DAMAGED]

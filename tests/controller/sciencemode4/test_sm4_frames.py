@@ -181,6 +181,7 @@ def test_what_does_not_fit_is_not_written(wrong: Request) -> None:
         (0, ""),
         (2, ""),
         (2, "32"),
+        (2, "32 0c855000 0644b000 0c841000"),
         (2, "b2 0c855000"),
         (2, "b2 0c855001 0644b000 0c841000"),
         (2, "b2 ffffc000 0644b000 0c841000"),
@@ -254,6 +255,10 @@ def test_what_a_pulse_measured_is_read() -> None:
 def test_an_answer_that_is_not_of_its_kind_is_not_read(command: int, payload: str) -> None:
     with pytest.raises((ValueError, struct.error)):
         read_answer(command, bytes.fromhex(payload))
+
+
+def test_every_result_of_the_document_has_a_name_of_its_own() -> None:
+    assert [*Result] == [*range(29)]
 
 
 @pytest.mark.parametrize("command", [1, 3, 5, 31, 33, 35, 37, 53, 63, 69])

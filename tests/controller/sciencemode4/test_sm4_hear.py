@@ -171,6 +171,17 @@ async def test_a_picture_whose_ack_was_lost_may_be_in_force_or_not(running: Benc
     assert garbled(await feed(running)).flaw is Flaw.UNKNOWN
 
 
+async def test_what_may_have_been_driven_is_named_in_order(bench: Bench) -> None:
+    await bench.armed()
+    await bench.does(Drive(bench.grant(), Picture((ON._replace(channel=4),))))
+    bench.device.says[MID_UPDATE] = lambda _: []
+    bench.driver.send(Drive(bench.grant(), Picture((ON,))))
+    await bench.settled()
+    bench.device.active = 0b10
+    bench.now_ms += 1_000
+    assert garbled(await feed(bench)).what == "channels [2] are on, [1] or [4] were driven"
+
+
 # Every way in which an ack can be wrong
 
 ORDERS: list[tuple[str, int, Callable[[Grant], Order], bool]] = [
@@ -288,6 +299,15 @@ async def test_a_fault_that_is_not_the_skins_is_a_refusal(running: Bench, faults
     event = garbled(await feed(running))
     assert event.flaw is Flaw.REFUSED
     assert event.what.endswith(what)
+
+
+@pytest.mark.rule("M26")
+@pytest.mark.parametrize("result", [result for result in Result if result not in {0, 10, 16, 28}])
+async def test_a_refusal_that_goes_on_to_speak_of_the_skin_is_a_refusal(running: Bench, result: Result) -> None:
+    running.device.faults = {1: 1}
+    running.device.says[CURRENT_DATA] = lambda asked: [running.device.ack(asked, running.device.data(result=result))]
+    event = garbled(await feed(running))
+    assert (event.flaw, event.what) == (Flaw.REFUSED, f"GetCurrentData was refused: {result.name}")
 
 
 @pytest.mark.rule("M30")

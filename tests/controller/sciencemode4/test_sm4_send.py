@@ -316,6 +316,13 @@ async def test_a_frame_is_read_back_before_it_is_written(armed: Bench, monkeypat
     assert armed.line.written == []
 
 
+async def test_a_frame_that_cannot_be_read_back_is_not_written(armed: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "encode", lambda packet: encode(packet)[:-3] + encode(packet)[-1:])
+    with fails("SYS.INTERNAL"):
+        armed.driver.send(Feed(armed.grant()))
+    assert armed.line.written == []
+
+
 async def test_a_later_frame_of_a_script_that_reads_back_wrong_ends_it(
     armed: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
