@@ -106,6 +106,8 @@ class Performer:
         """Tells that the ledger could not be told what it is owed; it is being tried again."""
         self._worker: asyncio.Task[None] | None = None
         self.driver: Stimulator | None = None
+        self.has_cut = False
+        """Tells that the line was let go of, to leave the device to its dead man."""
         self.expired = 0
 
     def perform(self, effects: tuple[Effect, ...], now: Now) -> None:
@@ -129,6 +131,7 @@ class Performer:
 
     def silence(self, *, cut: bool) -> None:
         """Stop the output now, whatever else is going on."""
+        self.has_cut |= cut
         if self.driver is not None:
             self.driver.silence(cut=cut)
 

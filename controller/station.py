@@ -53,6 +53,9 @@ log = structlog.get_logger()
 
 BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 """Waits between attempts to open a device's port; the last one repeats (engineering default)."""
+LET_GO_S = 2.5
+"""How long a line that was cut stays closed: whatever a device hears, a stop too, may feed its dead man. The longest of
+those served here takes 2 s (docs/devices.md), and a quarter of that more (engineering default)."""
 SILENT_MS = 3_000
 """A device that says nothing for so long outside a session is opened anew (engineering default)."""
 SETTLE_S = 5.0
@@ -353,7 +356,9 @@ class Actor:
                 told = error.code
             except Exception as error:  # noqa: BLE001 - whatever it is, the output must stop
                 self.fail(error)
-            await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
+            wait_s, was_cut = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)], self._performer.has_cut
+            self._performer.has_cut = False
+            await asyncio.sleep(max(wait_s, LET_GO_S) if was_cut else wait_s)
             attempt += 1
 
     async def _fails_on_line(self) -> bool:
@@ -367,6 +372,7 @@ class Actor:
                 if error.code == "DEV.NOT_STOPPED":
                     log.error("device.cut", device=self._config.device, why=str(error))
                     driver.silence(cut=True)
+                    self._performer.has_cut = True
                 raise
             self._performer.driver = driver
             self.post(up)

@@ -102,6 +102,7 @@ class ScienceMode2Driver:
         self._has_spoken = True
         self._again: Callable[[], None] | None = None
         self._stopping = False
+        self._verifying = -1
         self._fault: wire.Fault | None = None
         self._caps: Capabilities | None = None
         self._disarm()
@@ -126,7 +127,7 @@ class ScienceMode2Driver:
             self._forget()
             self.silence(cut=False)
             raise
-        self._caps = up.caps
+        self._caps, self._stopping = up.caps, False
         return up
 
     def quantise(self, picture: Picture) -> Picture:
@@ -149,7 +150,7 @@ class ScienceMode2Driver:
         """
         self._known()
         if isinstance(effect, effects.Ask):
-            # Whatever it hears feeds its watchdog: until a stop is answered nothing is asked but to stop.
+            # Whatever it hears feeds its watchdog: until a stop is obeyed nothing is asked but to stop.
             self._write_checked(wire.StopChannelListMode() if self._stopping else wire.GetStimulationMode())
             return
         armed = armed_by(effect) if isinstance(effect, effects.Arm) else self._armed
@@ -166,10 +167,11 @@ class ScienceMode2Driver:
     def silence(self, *, cut: bool) -> None:
         """Stop the output before anything else is sent, at once; `cut` also drops the line, as there is no relay.
 
-        Legal in every state; a lost line is told by DeviceDown. The watchdog then ends what goes on all the same.
+        Legal in every state; a lost line is told by DeviceDown. The watchdog then ends what goes on all the same. To
+        answer a stop is not to obey it: the device is then asked what it does.
         """
         self._asked.silenced()
-        self._stopping = True
+        self._stopping, self._verifying = True, -1
         self._disarm()
         self._line.discard()
         # The discard may have cut a frame in half, even behind an escape, which would take the next byte blindly. A
@@ -258,6 +260,10 @@ class ScienceMode2Driver:
         elif frame.result is not wire.Result.OK:
             self._garbled(Flaw.REFUSED, request, f"{asked} was refused: {frame.result.name}")
         elif not fulfil(request, frame):
+            if self._stopping and self._caps is not None and isinstance(frame, wire.StopChannelListModeAck):
+                self._write_checked(wire.GetStimulationMode())
+                self._verifying = self._asked.number
+                return
             self._tell(Heard(request.grant, self._status(self._state(item.number, frame)), ()))
 
     def _state(self, number: int, ack: wire.Ack) -> DeviceState:
@@ -274,7 +280,7 @@ class ScienceMode2Driver:
                 return DeviceState.RUNNING
             case wire.GetStimulationModeAck(mode=wire.Mode.INITIALISED) if not self._started:
                 return DeviceState.ARMED
-        self._stopping = self._stopping and not isinstance(ack, wire.StopChannelListModeAck)
+        self._stopping = self._stopping and number != self._verifying
         # A line keeps its order: had this been asked before the device was armed, that would not be known yet.
         if self._armed is not None:
             self._disarm()

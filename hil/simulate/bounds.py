@@ -31,8 +31,9 @@ BEYOND_CAP: Mapping[str, str] = {
 }
 """Faults by which a device gives more than it was told, and why."""
 
-CUT_US = 5_000_000
-"""A stop that is not obeyed: repeated, then the relay or the line is let go, then the dead man. Engineering default."""
+CUT_US = 2_500_000
+"""A stop that is not obeyed: repeated, at 250 ms the relay or the line is let go (safety reference M29), then the dead
+man, at the longest 2 s, and as much again as the cut for what was on its way. Engineering default."""
 BEYOND_STOP: Mapping[str, int | None] = {
     "stuck_output": None,  # only an open relay ends it, and not every device has one
     "lost_dead_man": None,  # only a stop that arrives ends it

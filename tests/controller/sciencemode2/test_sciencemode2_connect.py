@@ -348,7 +348,7 @@ async def test_an_init_is_answered_before_the_stop_that_it_sets_off(make: Make) 
     bench.driver._on_event = stops
     bench.device.begin()
     await bench.hears(heard(DeviceState.STOPPED, boot=1), heard(DeviceState.STOPPED, boot=1))
-    assert (bench.device.commands(), bench.device.ignored) == ([INIT_ACK, STOP], [])
+    assert (bench.device.commands(), bench.device.ignored) == ([INIT_ACK, STOP, MODE], [])
 
 
 async def test_a_device_that_babbles_inits_does_not_make_the_driver_babble(bench: Bench) -> None:

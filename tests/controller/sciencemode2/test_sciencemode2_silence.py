@@ -11,12 +11,12 @@ from safety.messages import DeviceDown, DeviceState, Heard
 from safety.waveform import OFF, Picture
 from tests.controller.peer import until
 from tests.controller.sciencemode2.bench import ON, Bench, Make, fails, heard
-from tests.controller.sciencemode2.rehastim import AT_START, MODE, START, STOP, RehaStim
+from tests.controller.sciencemode2.rehastim import AT_START, MODE, START, STARTED, STOP, Frame, RehaStim
 
 
 @pytest.mark.hazard("H10")
 @pytest.mark.parametrize("state", ["idle", "armed", "running"])
-async def test_a_stop_in_any_state_is_one_frame_and_its_answer_says_that_the_output_is_off(
+async def test_a_stop_in_any_state_is_one_frame_and_then_the_device_is_asked_what_it_does(
     bench: Bench, state: str
 ) -> None:
     if state != "idle":
@@ -26,7 +26,7 @@ async def test_a_stop_in_any_state_is_one_frame_and_its_answer_says_that_the_out
     bench.device.tape.clear()
     bench.driver.silence(cut=False)
     assert await bench.told() == heard(DeviceState.STOPPED)
-    assert (bench.device.commands(), bench.device.mode) == ([STOP], AT_START)
+    assert (bench.device.commands(), bench.device.mode) == ([STOP, MODE], AT_START)
     with fails("SYS.INTERNAL"):
         bench.driver.send(Drive(bench.grant(), OFF))
 
@@ -54,14 +54,16 @@ async def test_silence_is_legal_at_any_time_and_stops_each_time(bench: Bench) ->
         bench.driver.silence(cut=False)
         bench.driver.send(Feed(bench.grant()))
         bench.driver.silence(cut=False)
-        await until(lambda: bench.device.commands()[-1:] == [STOP])
+        await until(lambda: bench.device.commands().count(STOP) == 2 and bench.device.commands()[-1] == MODE)
+        await until(lambda: heard(DeviceState.STOPPED) in bench.events)
         await bench.settled()
+        bench.device.tape.clear()
         bench.events.clear()
 
 
 @pytest.mark.rule("M29")
 @pytest.mark.hazard("H11", "H12")
-async def test_until_a_stop_is_answered_the_question_is_the_stop(bench: Bench) -> None:
+async def test_until_a_stop_is_obeyed_the_question_is_the_stop(bench: Bench) -> None:
     stops = bench.device.mute(STOP)
     bench.driver.silence(cut=False)
     for count in (2, 3):
@@ -71,7 +73,45 @@ async def test_until_a_stop_is_answered_the_question_is_the_stop(bench: Bench) -
     del bench.device.says[STOP]
     assert await bench.sends(Ask()) == heard(DeviceState.STOPPED)
     assert await bench.sends(Ask()) == heard(DeviceState.STOPPED)
-    assert bench.device.commands()[3:] == [STOP, MODE]
+    assert bench.device.commands()[3:] == [STOP, MODE, MODE]
+
+
+@pytest.mark.rule("M29")
+@pytest.mark.hazard("H10")
+async def test_a_stop_that_is_answered_and_not_obeyed_is_not_confirmed(bench: Bench) -> None:
+    await bench.arm()
+    await bench.drive()
+    device = bench.device
+
+    def lies(asked: Frame) -> list[bytes]:
+        said = device.answer(asked)
+        device.mode = STARTED
+        return said
+
+    device.tape.clear()
+    device.says[STOP] = lies
+    bench.driver.silence(cut=False)
+    assert await bench.told() == heard(DeviceState.RUNNING)
+    assert await bench.sends(Ask()) == heard(DeviceState.RUNNING)
+    del device.says[STOP]
+    assert await bench.sends(Ask()) == heard(DeviceState.STOPPED)
+    assert await bench.sends(Ask()) == heard(DeviceState.STOPPED)
+    assert device.commands() == [STOP, MODE, STOP, MODE, STOP, MODE, MODE]
+
+
+@pytest.mark.rule("M29")
+@pytest.mark.hazard("H10")
+async def test_an_answer_to_what_was_asked_before_a_stop_does_not_end_the_stopping(bench: Bench) -> None:
+    asked, stops = bench.device.mute(MODE), bench.device.mute(STOP)
+    bench.driver.send(Ask())
+    await until(lambda: asked)
+    bench.driver.silence(cut=False)
+    await until(lambda: stops)
+    bench.device.say(*bench.device.answer(asked[0]))
+    assert await bench.told() == heard(DeviceState.STOPPED)
+    bench.driver.send(Ask())
+    await until(lambda: len(stops) == 2)
+    assert bench.device.commands() == [MODE, STOP, STOP]
 
 
 async def test_what_was_driven_before_the_silence_is_still_heard(bench: Bench) -> None:
