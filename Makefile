@@ -12,6 +12,7 @@ help:
 	@echo "make simulate  random clinics in virtual time, an hour of them; HOURS=, SEED= and JOBS= say otherwise"
 	@echo "make safety-case  docs/safety-case from the rules, their limits and the markers of the tests"
 	@echo "make faults-page  docs/faults.md from the table of faults"
+	@echo "make stories-page  docs/stories.md from the stories of hazards"
 	@echo "make api-docs  docs/api from the models of the wire"
 	@echo "make verdicts  what the rules say to the recorded sessions, written anew"
 	@echo "make proof   every mutant of safety/, every rule silenced, every module by its own tests, every walk (long)"
@@ -46,6 +47,9 @@ safety-case: $(STAMP)
 
 faults-page: $(STAMP)
 	$(BIN)/python -m hil.fault_list > docs/faults.md
+
+stories-page: $(STAMP)
+	$(BIN)/python -m tests.hazards.page > docs/stories.md
 
 api-docs: $(STAMP)
 	$(BIN)/stimwarden asyncapi --schemas docs/api/schemas --page docs/api/index.html

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from pathlib import Path
 
 import pytest
 
 from safety.rules.hazards import HAZARDS
-from tests.hazards.story import STORIES, WINDOW_UA, Act, Story, told
+from tests.hazards.page import imported, page
+from tests.hazards.story import WINDOW_UA, Act, Story, told
 from tests.hazards.ward import Options, Ward
 
+ROOT = Path(__file__).parents[2]
 KNOWN = {hazard.id for hazard in HAZARDS}
 
 
 @pytest.fixture(scope="module")
 def stories() -> dict[str, Story]:
     """All of this folder."""
-    for file in sorted(Path(__file__).parent.glob("test_hazards_*.py")):
-        importlib.import_module(f"tests.hazards.{file.stem}")
-    return dict(STORIES)
+    return dict(imported())
 
 
 def gaps(stories: dict[str, Story]) -> list[str]:
@@ -54,6 +53,20 @@ def test_a_story_of_no_hazard_is_seen(stories: dict[str, Story]):
     assert gaps(stories | {"test_h51_x": stray, "test_y": nobody}) == [
         "test_h51_x: there is no hazard H51", "test_y: its name does not begin with a hazard",
     ]  # fmt: skip
+
+
+@pytest.mark.hazard("H40")
+def test_the_page_is_fresh(stories: dict[str, Story]):
+    assert (ROOT / "docs" / "stories.md").read_text(encoding="utf-8") == page(stories)
+
+
+@pytest.mark.hazard("H40")
+def test_the_page_tells_each_story_once_and_shows_all_that_is_said(stories: dict[str, Story]):
+    text = page(stories)
+    assert text.count("\n### ") == len(stories)
+    name, it = next((name, it) for name, it in stories.items() if it.golden)
+    assert page(stories | {name: it._replace(golden=("another word",))}) != text
+    assert "\na: x  (2 times)\nb\n" in page(stories | {name: it._replace(golden=("a: x", "a: x", "b"))})
 
 
 # What holds in every story, shown to bite

@@ -368,6 +368,7 @@ async def test_h36_an_output_that_something_nearby_lifts_again_and_again_is_ende
 """,
 )
 async def test_h15_a_second_phase_that_is_missing_locks_the_device(ward: Ward) -> None:
+    """Net charge is judged over a second; until then half pulses flow: up to 0.83 s, 34 pulses, 204 uC net."""
     await ward.flowing()
     cause_us = ward.fault("missing_phase_2")
     await ward.hears("session.closed")
@@ -482,6 +483,7 @@ async def test_h16_bytes_in_pieces_change_nothing(ward: Ward) -> None:
 """,
 )
 async def test_h16_an_answer_that_nobody_awaits_ends_it(ward: Ward) -> None:
+    """A line that doubles bytes is not borne: one frame or answer too many stops it, measured within 0.1 s."""
     await ward.flowing()
     twice_us = ward.fault("duplicate", direction="both")
     await ward.hears("session.closed")
