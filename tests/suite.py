@@ -45,12 +45,13 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "scenarios": (*PYTEST, "tests/scenarios"),
     "controller": (*PYTEST, "tests/controller"),
     "safety": ("-m", "coverage", "run", *PYTEST, "tests/safety", *without(*PLAYS)),
-    "hil": (*PYTEST, "tests/hil"),
-    "hazards": (*PYTEST, "tests/hazards", "-n3"),
     "others": (*PYTEST, "tests", *without(*FOLDERS)),
+    "hil": (*PYTEST, "tests/hil"),
     "plays": (*PYTEST, *PLAYS),
+    "hazards": (*PYTEST, "tests/hazards", "-n3"),
 }
-"""Each test runs once; longest first, so that no core waits at the end."""
+"""Each test runs once. The stories of hazards take precedence over other processes where they may: they come last, when
+what is timed by a clock has ended."""
 AFTERWARDS: Final = (
     ("-m", "coverage", "report", "--fail-under=100"),
     ("-m", "tests.proof.run", "--quick"),
