@@ -24,9 +24,10 @@ from .identity import BrokerStamp, Signatures
 from .identity.challenge import Challenges
 from .identity.register import Register
 from .identity.roles import NEEDS, TIERS, Role
-from .identity.statement import Publish, Signing, own_secret
+from .identity.statement import Signing, own_secret
 from .inputs import StopButton
 from .journal import Journal
+from .outbox import Outgoing, Publish
 from .oversight import overseen
 from .policy import Policy
 from .recorder import Recorder
@@ -175,18 +176,9 @@ class Outlet:
 
     publish: Publish
 
-    def __call__(
-        self,
-        topic: str,
-        payload: bytes,
-        *,
-        qos: int = 1,
-        retain: bool = False,
-        correlation: bytes | None = None,
-        signature: str | None = None,
-    ) -> None:
+    def __call__(self, item: Outgoing) -> None:
         """Have something published."""
-        self.publish(topic, payload, qos=qos, retain=retain, correlation=correlation, signature=signature)
+        self.publish(item)
 
 
 def checked_address(settings: Settings) -> Address:

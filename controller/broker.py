@@ -258,20 +258,11 @@ class Broker:
         """Tell whether stops and commands can be heard, and answers sent."""
         return len(self._up) == 3
 
-    def publish(
-        self,
-        topic: str,
-        payload: bytes,
-        *,
-        qos: int = 1,
-        retain: bool = False,
-        correlation: bytes | None = None,
-        signature: str | None = None,
-    ) -> None:
+    def publish(self, item: Outgoing) -> None:
         """Have something published as soon as may be; never waits, and never raises."""
         # Before the name is ours another service may be speaking for our devices.
         outbox = self._outbox if self._presence.is_settled else self._unsaid
-        outbox.put(Outgoing(topic, payload, qos, retain, correlation, signature))
+        outbox.put(item)
 
     def announce(self, state: Literal["online", "draining"]) -> None:
         """Say, retained, how this service is."""

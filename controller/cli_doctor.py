@@ -202,10 +202,10 @@ class Echoes:
             with suppress(BrokerError):  # what we may not even read does not come back, and that is judged below
                 await connection.subscribe([topic], commands=True)
         for topic in forbidden:
-            await connection.publish(Outgoing(topic, b"{}", qos=1, retain=False))
-        await connection.publish(Outgoing(allowed, b"{}", qos=1, retain=True))
+            await connection.publish(Outgoing(topic, b"{}"))
+        await connection.publish(Outgoing(allowed, b"{}", retain=True))
         await self._comes_back(allowed, b"{}")
-        await connection.publish(Outgoing(allowed, b"", qos=1, retain=True))
+        await connection.publish(Outgoing(allowed, b"", retain=True))
         found = (self._on_access(forbidden, allowed), self._on_retain(allowed))
         if allowed not in self._heard:
             return found
@@ -214,7 +214,7 @@ class Echoes:
     async def _delay_s(self, connection: Connection, topic: str, turn: int) -> float:
         """Measure how long the broker takes to give back what it was given."""
         payload, began_s = b"%d" % turn, clock.running_s()
-        await connection.publish(Outgoing(topic, payload, qos=1, retain=False))
+        await connection.publish(Outgoing(topic, payload))
         await self._comes_back(topic, payload)
         return clock.running_s() - began_s
 

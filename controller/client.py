@@ -148,7 +148,7 @@ class Client:
                 topic = self._topics.command(device, self._principal, verb)
                 # Not waited for: the library would not notice, while it waits, that the connection is lost.
                 signature = sign(self._key, topic, payload) if self._key else None
-                command = Outgoing(topic, payload, qos=1, retain=False, signature=signature)
+                command = Outgoing(topic, payload, signature=signature)
                 sending = asyncio.create_task(self._out.publish(command))
                 sending.add_done_callback(lambda sent: sent.cancelled() or sent.exception())
                 try:

@@ -7,7 +7,7 @@ bounded too and goes only when nothing else waits, so that it is the first to su
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 MESSAGES = 1_000
@@ -22,10 +22,14 @@ class Outgoing(NamedTuple):
 
     topic: str
     payload: bytes
-    qos: int
-    retain: bool
+    qos: int = 1
+    retain: bool = False
     correlation: bytes | None = None
     signature: str | None = None
+
+
+Publish = Callable[[Outgoing], None]
+"""Where messages go; never waits."""
 
 
 class Outbox:

@@ -107,7 +107,7 @@ class Performer:
         self._worker: asyncio.Task[None] | None = None
         self.driver: Stimulator | None = None
         self.has_cut = False
-        """Tells that the line was let go of, to leave the device to its dead man."""
+        """Tells that the device was left to its dead man, and was not seen stopped since."""
         self.expired = 0
 
     def perform(self, effects: tuple[Effect, ...], now: Now) -> None:

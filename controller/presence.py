@@ -62,4 +62,4 @@ class Presence:
     def _statement(self, state: ServiceState, *, will: bool = False) -> Outgoing:
         at = None if will else utc_text(clock.now().wall_ms)
         said = ServiceMessage(instance=self._instance, state=state, will=will, boot_id=self._boot_id, at=at)
-        return Outgoing(self.topic, said.to_bytes(), qos=1, retain=state != "starting")
+        return Outgoing(self.topic, said.to_bytes(), retain=state != "starting")

@@ -356,9 +356,8 @@ class Actor:
                 told = error.code
             except Exception as error:  # noqa: BLE001 - whatever it is, the output must stop
                 self.fail(error)
-            wait_s, was_cut = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)], self._performer.has_cut
-            self._performer.has_cut = False
-            await asyncio.sleep(max(wait_s, LET_GO_S) if was_cut else wait_s)
+            wait_s = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
+            await asyncio.sleep(max(wait_s, LET_GO_S) if self._performer.has_cut else wait_s)
             attempt += 1
 
     async def _fails_on_line(self) -> bool:
@@ -374,7 +373,7 @@ class Actor:
                     driver.silence(cut=True)
                     self._performer.has_cut = True
                 raise
-            self._performer.driver = driver
+            self._performer.driver, self._performer.has_cut = driver, False
             self.post(up)
             await self._lost.wait()
             return self._performer.driver is not driver

@@ -21,6 +21,7 @@ from .contract.topics import is_stop
 from .host import Host, Worker
 from .link import GONE, LinkError, Mode, refusal
 from .logs import only_known
+from .outbox import Outgoing
 from .prescriptions import read_prescription
 from .settings import load
 from .staff import Staff
@@ -237,17 +238,9 @@ class VirtualService:
         Clinic(storage.ledger, may_create=not storage.journal.exists()).add(rx, self._now().wall_ms)
         return rx.ref
 
-    def _publish(
-        self,
-        topic: str,
-        payload: bytes,
-        *,
-        qos: int = 1,
-        retain: bool = False,
-        correlation: bytes | None = None,
-        signature: str | None = None,  # noqa: ARG002 - a world has no user properties
-    ) -> None:
-        self._world.publish(topic, payload, qos=qos, retain=retain, correlation=correlation)
+    def _publish(self, item: Outgoing) -> None:
+        # A world has no user properties: it hears no signature.
+        self._world.publish(item.topic, item.payload, qos=item.qos, retain=item.retain, correlation=item.correlation)
 
     def _now(self) -> Now:
         return Now(self._world.now_us() // 1_000, self._world.wall_us() // 1_000)

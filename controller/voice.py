@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from safety.effects import Answer, Event
 from safety.messages import DeviceUp, Heard, Latch, Now
@@ -29,20 +29,12 @@ from .contract.answers import (
 from .contract.envelope import utc_text
 from .contract.topics import Topics
 from .identity.challenge import LASTS_MS, Challenges
+from .outbox import Outgoing, Publish
 
 TELEMETRY_MS = 100
 """Telemetry at 10 Hz at most (MQTT API)."""
 EARLY_MS = 25
 """How much before its time a word may be told, half a tick: else jitter would lose every second one."""
-
-
-class Publish(Protocol):
-    """Where messages go; never waits."""
-
-    def __call__(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, correlation: bytes | None = None
-    ) -> None:
-        """Have something published."""
 
 
 class Open(NamedTuple):
@@ -91,12 +83,12 @@ class Voice:
         own, *others = asker.answer_topics(self._topics) or ("",)
         if not own:
             return
-        self._publish(own, payload, correlation=asker.correlation)
+        self._publish(Outgoing(own, payload, correlation=asker.correlation))
         if asker.is_plain:
             others = others or [self._topics.ack_text(asker.device, asker.principal)]
             payload = AnswerMessage.read(payload).plain
         for topic in others:
-            self._publish(topic, payload, correlation=asker.correlation)
+            self._publish(Outgoing(topic, payload, correlation=asker.correlation))
 
     # Events and state
 
@@ -107,7 +99,7 @@ class Voice:
         message = EventMessage.of(
             event, site=self._topics.site, device=device, event_seq=self._events[device], boot_id=self._boot_id, now=now
         )
-        self._publish(self._topics.event(device, event.kind), message.to_bytes())
+        self._publish(Outgoing(self._topics.event(device, event.kind), message.to_bytes()))
 
     def state(self, station: Station, now: Now) -> None:
         """Show the station as it is now, retained."""
@@ -145,7 +137,7 @@ class Voice:
             boot_id=self._boot_id,
             as_of=utc_text(now.wall_ms),
         )
-        self._publish(self._topics.summary(device), message.to_bytes(), retain=True)
+        self._publish(Outgoing(self._topics.summary(device), message.to_bytes(), retain=True))
         self.challenge(station, now)
 
     def challenge(self, station: Station, now: Now) -> None:
@@ -161,15 +153,15 @@ class Voice:
                 boot_id=self._boot_id,
                 at=utc_text(now.wall_ms),
             )
-            self._publish(self._topics.challenge(device, principal), message.to_bytes(), retain=True)
-            self._publish(self._topics.challenge_text(device, principal), given.nonce.encode(), retain=True)
+            self._publish(Outgoing(self._topics.challenge(device, principal), message.to_bytes(), retain=True))
+            self._publish(Outgoing(self._topics.challenge_text(device, principal), given.nonce.encode(), retain=True))
 
     def device(self, device: str, up: DeviceUp, now: Now) -> None:
         """Show what the device can do, retained."""
         message = CapabilitiesMessage.of(
             up.identity, up.caps, site=self._topics.site, device=device, boot_id=self._boot_id, now=now
         )
-        self._publish(self._topics.capabilities(device), message.to_bytes(), retain=True)
+        self._publish(Outgoing(self._topics.capabilities(device), message.to_bytes(), retain=True))
 
     def readback(self, station: Station, heard: Heard, now: Now) -> None:
         """Show what flows, at 10 Hz at most."""
@@ -196,7 +188,7 @@ class Voice:
                 boot_id=self._boot_id,
                 at=utc_text(now.wall_ms),
             )
-            self._publish(self._topics.telemetry(device, sample.channel), message.to_bytes(), qos=0)
+            self._publish(Outgoing(self._topics.telemetry(device, sample.channel), message.to_bytes(), qos=0))
 
 
 def alarm(latch: Latch) -> AlarmSaid:

@@ -100,18 +100,16 @@ def _header(value: str, names: set[str], *, is_detached: bool) -> dict[str, str]
     segments = value.split(".")
     if len(segments) != 3 or (segments[1] == "") != is_detached:
         raise SealError("it is no JSON Web Signature of the expected form")
-    head, _, tail = segments
+    head, content, tail = segments
     if len(head) > LONGEST_HEADER:
         raise SealError("its header is too long")
-    for segment in segments:
-        if segment or not is_detached:
-            _octets(segment)
-    _octets(tail)
+    for segment in (tail,) if is_detached else (content, tail):
+        _octets(segment)
     try:
         header = json.loads(_octets(head), object_pairs_hook=_each_once)
-    except ValueError as error:
-        if isinstance(error, SealError):
-            raise
+    except SealError:
+        raise
+    except ValueError:
         raise SealError("its header is no JSON") from None
     if not isinstance(header, dict) or header.keys() != names or not all(isinstance(t, str) for t in header.values()):
         raise SealError(f"its header has not exactly {', '.join(sorted(names))}")

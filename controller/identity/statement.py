@@ -1,28 +1,12 @@
 """What a service says: signed before it is published, and told from what anybody else might publish in its place."""
 
 from pathlib import Path
-from typing import Protocol
 
 from controller.contract.envelope import Arrival
+from controller.outbox import Outgoing, Publish
 
 from . import jws
 from .keys import Alg, Key, Secret
-
-
-class Publish(Protocol):
-    """Where messages go; never waits."""
-
-    def __call__(
-        self,
-        topic: str,
-        payload: bytes,
-        *,
-        qos: int = 1,
-        retain: bool = False,
-        correlation: bytes | None = None,
-        signature: str | None = None,
-    ) -> None:
-        """Have something published."""
 
 
 class Signing:
@@ -32,12 +16,10 @@ class Signing:
         self._publish = publish
         self._secret = secret
 
-    def __call__(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, correlation: bytes | None = None
-    ) -> None:
+    def __call__(self, item: Outgoing) -> None:
         """Have something signed and published."""
-        signature = jws.sign(self._secret, topic, payload) if qos else None
-        self._publish(topic, payload, qos=qos, retain=retain, correlation=correlation, signature=signature)
+        signature = jws.sign(self._secret, item.topic, item.payload) if item.qos else None
+        self._publish(item._replace(signature=signature))
 
 
 def own_secret(path: Path, kid: str, seed: bytes) -> Secret:

@@ -13,6 +13,7 @@ from controller.contract.answers import AnswerMessage, SummaryMessage
 from controller.contract.envelope import Arrival, utc_text
 from controller.contract.topics import Topics
 from controller.identity import BrokerStamp, Principal, Proof, Ration, Role, Seen
+from controller.outbox import Outgoing
 from safety.effects import Answer
 from safety.messages import Command, Now
 
@@ -109,7 +110,7 @@ class Desk:
             boot_id="b-4",
             as_of=utc_text(self.now().wall_ms),
         )
-        self.broker.publish(self.topics.summary(device), summary.to_bytes(), retain=True)
+        self.broker.publish(Outgoing(self.topics.summary(device), summary.to_bytes(), retain=True))
         return summary
 
     def _answer(self, asker: Asker, answer: Answer, now: Now) -> bytes:
@@ -119,7 +120,7 @@ class Desk:
 
     def _send(self, asker: Asker, payload: bytes) -> None:
         for topic in asker.answer_topics(self.topics):
-            self.broker.publish(topic, payload, correlation=asker.correlation)
+            self.broker.publish(Outgoing(topic, payload, correlation=asker.correlation))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Desk]:

@@ -16,6 +16,7 @@ from controller.devices.native import open_native
 from controller.identity import BrokerStamp, Principal, Proof
 from controller.identity.challenge import Challenges
 from controller.journal import Journal
+from controller.outbox import Outgoing
 from controller.recorder import Recorder
 from controller.records import Records
 from controller.station import Actor, Port
@@ -54,10 +55,8 @@ class Outbox:
     def __init__(self) -> None:
         self.sent: list[Published] = []
 
-    def __call__(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, correlation: bytes | None = None
-    ) -> None:
-        self.sent.append(Published(topic, payload, qos, retain, correlation))
+    def __call__(self, item: Outgoing) -> None:
+        self.sent.append(Published(*item[:5]))
 
     def take(self) -> list[Published]:
         """Give what was published since the last time."""

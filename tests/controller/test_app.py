@@ -18,6 +18,7 @@ import pytest
 from controller import app
 from controller.app import Outlet, address_of, checked_address
 from controller.logs import WAITING, LineWriter
+from controller.outbox import Outgoing
 from controller.settings import SHIPPED_POLICY, load
 from controller.tomlfile import FileError
 from tests.conftest import HOST, Embedded, free_port
@@ -216,14 +217,12 @@ def test_files_of_tls_are_used(site: House) -> None:
 
 
 def test_the_outlet_hands_everything_on() -> None:
-    got: list[tuple[object, ...]] = []
+    got: list[Outgoing] = []
     outlet = Outlet()
-    outlet.publish = lambda topic, payload, *, qos=1, retain=False, correlation=None, signature=None: got.append(
-        (topic, payload, qos, retain, correlation, signature)
-    )
-    outlet("a", b"1")
-    outlet("b", b"2", qos=0, retain=True, correlation=b"c", signature="s")
-    assert got == [("a", b"1", 1, False, None, None), ("b", b"2", 0, True, b"c", "s")]
+    outlet.publish = got.append
+    item = Outgoing("b", b"2", qos=0, retain=True, correlation=b"c", signature="s")
+    outlet(item)
+    assert got == [item]
 
 
 # What does not

@@ -85,7 +85,7 @@ async def listening(address: Address) -> AsyncIterator[tuple[Connection, list[Ar
 
 
 def message(topic: str, payload: bytes = b"{}", **changes: Any) -> Outgoing:  # noqa: ANN401 - fields of several types
-    return Outgoing(topic, payload, qos=1, retain=False)._replace(**changes)
+    return Outgoing(topic, payload)._replace(**changes)
 
 
 def states(heard: list[Arrival], topic: str = SERVICE) -> list[tuple[str, str, bool]]:
@@ -294,12 +294,12 @@ async def test_when_the_broker_comes_back_all_is_heard_and_said_again(any_broker
     broker = make(address, ears)
     async with running(broker):
         await until(lambda: broker.is_up)
-        broker.publish(SUMMARY, b"one", retain=True)
+        broker.publish(Outgoing(SUMMARY, b"one", retain=True))
         any_broker.kill()
         await until(lambda: ears.downs)
         assert not broker.is_up
-        broker.publish(SUMMARY, b"two", retain=True)
-        broker.publish(TOPICS.ack("dev1", "plc7", "x"), b"answer", correlation=b"c")
+        broker.publish(Outgoing(SUMMARY, b"two", retain=True))
+        broker.publish(Outgoing(TOPICS.ack("dev1", "plc7", "x"), b"answer", correlation=b"c"))
         any_broker.start()
         async with listening(address) as (somebody, heard):
             await until(lambda: broker.is_up)
@@ -315,10 +315,10 @@ async def test_when_the_broker_comes_back_all_is_heard_and_said_again(any_broker
 async def test_what_is_said_while_the_broker_is_away_is_bounded_and_counted(broker: Server, until: Until) -> None:
     service = make(address_of(broker), Ears())
     for number in range(MESSAGES + 5):
-        service.publish("event", b"%d" % number)
+        service.publish(Outgoing("event", b"%d" % number))
     for number in range(TELEMETRY + 7):
-        service.publish("tele", b"%d" % number, qos=0)
-    service.publish("event", b"x" * 20_000)
+        service.publish(Outgoing("tele", b"%d" % number, qos=0))
+    service.publish(Outgoing("event", b"x" * 20_000))
     assert service.counts == (0, 6, 7)
     heard: list[bytes] = []
     async with Connection(address_of(broker), "x", lambda arrival: heard.append(arrival.payload)) as ear:
@@ -398,7 +398,7 @@ async def test_a_service_says_that_it_is_there_drains_and_goes(any_broker: Serve
             await until(lambda: broker.is_up)
             broker.announce("draining")
             await until(lambda: ("draining", "b-1", False) in states(heard))
-            broker.publish("stim/last", b"words")
+            broker.publish(Outgoing("stim/last", b"words"))
         await until(lambda: ("offline", "b-1", False) in states(heard))
         assert states(heard)[:3] == [(state, "b-1", False) for state in ("starting", "online", "draining")]
         assert b"words" in [arrival.payload for arrival in heard]

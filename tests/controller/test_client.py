@@ -188,7 +188,7 @@ async def test_events_begin_with_what_is_known_and_go_on_in_order(any_broker: Se
     async with Desk(address_of(any_broker)).open() as desk:
         shown = desk.show("dev1", 1)
         device = CapabilitiesMessage.of(IDENTITY, CAPS, site="ward3", device="dev1", boot_id="b-4", now=Now(0, 0))
-        desk.broker.publish(desk.topics.capabilities("dev1"), device.to_bytes(), retain=True)
+        desk.broker.publish(Outgoing(desk.topics.capabilities("dev1"), device.to_bytes(), retain=True))
         async with client_of(any_broker, telemetry=True) as client, client_of(any_broker) as deaf:
             await until(lambda: len(client._states) == len(deaf._states) == 3)
             stream, deaf_stream = client.events(), deaf.events()
@@ -204,7 +204,7 @@ async def test_events_begin_with_what_is_known_and_go_on_in_order(any_broker: Se
                 boot_id="b-4",
                 at=shown.as_of,
             )
-            desk.broker.publish(desk.topics.telemetry("dev1", 2), sample.to_bytes(), qos=0)
+            desk.broker.publish(Outgoing(desk.topics.telemetry("dev1", 2), sample.to_bytes(), qos=0))
             assert await anext(stream) == ("dev1", sample)
             events = [
                 EventMessage.of(
@@ -218,7 +218,7 @@ async def test_events_begin_with_what_is_known_and_go_on_in_order(any_broker: Se
                 for n in range(20)
             ]
             for event in events:
-                desk.broker.publish(desk.topics.event("dev2", event.kind), event.to_bytes())
+                desk.broker.publish(Outgoing(desk.topics.event("dev2", event.kind), event.to_bytes()))
             assert [await anext(stream) for _ in events] == [("dev2", event) for event in events]
             assert [type((await anext(deaf_stream)).message) for _ in range(4)][3] is EventMessage
             assert (client.missed, deaf.missed) == (0, 0)
@@ -265,7 +265,7 @@ async def test_every_malformed_payload_is_answered_by_its_code_and_none_is_lost(
         async with Connection(address_of(any_broker), "junk", heard.append) as sender:
             await sender.subscribe([desk.topics.all_of("ack/clinician-1")], commands=False)
             for number, (_, payload) in enumerate(sent):
-                await sender.publish(Outgoing(topic, payload, qos=1, retain=False, correlation=b"%d" % number))
+                await sender.publish(Outgoing(topic, payload, correlation=b"%d" % number))
             await until(lambda: len(heard) >= len(sent))
         answers = {int(each.correlation or b"-1"): AnswerMessage.read(each.payload) for each in heard}
         assert len(sent) >= 200
@@ -284,7 +284,7 @@ async def test_junk_beyond_ten_a_second_is_counted_not_answered(any_broker: Serv
             for sender_name, count in (("junk-1", 25), ("junk-2", 3), ("stranger", 12)):
                 for _ in range(count):
                     topic = desk.topics.command("dev1", sender_name, "session.start")
-                    await sender.publish(Outgoing(topic, b"junk", qos=1, retain=False))
+                    await sender.publish(Outgoing(topic, b"junk"))
             await until(lambda: len(desk.refusals) == 40 and len(heard) >= 23)
             assert Counter(each.topic.split("/")[5] for each in heard) == {"junk-1": 10, "junk-2": 3, "stranger": 10}
         assert [dict(event.details) for event in desk.ration.report()] == [
@@ -302,7 +302,7 @@ async def test_a_message_that_comes_twice_is_done_once_and_answered_alike(any_br
         async with Connection(address_of(any_broker), "again", heard.append) as sender:
             await sender.subscribe([desk.topics.all_of("ack/clinician-1")], commands=False)
             for each in (payload, payload, other, payload):
-                await sender.publish(Outgoing(topic, each, qos=1, retain=False))
+                await sender.publish(Outgoing(topic, each))
             await until(lambda: len(heard) == 4)
         answers = [each.payload for each in heard]
         assert answers[0] == answers[1] == answers[3]
@@ -342,7 +342,7 @@ async def test_a_stop_of_any_shape_is_obeyed_under_junk(any_broker: Server, unti
             for payload in (b"", b"stop", b"{" * 9_000, encoded(fields("session.stop"))):
                 for _ in range(50):
                     await sender.publish(Outgoing(junk, b"junk", qos=0, retain=False))
-                await sender.publish(Outgoing(stop, payload, qos=1, retain=False))
+                await sender.publish(Outgoing(stop, payload))
             await until(lambda: len(desk.stops) == 4)
         irregular = ["CMD.SCHEMA", "CMD.SCHEMA", "CMD.TOO_LARGE", "CMD.EXPIRED"]
         assert [stop.irregular for stop in desk.stops] == irregular

@@ -279,7 +279,7 @@ async def test_nobody_gets_in_with_another_password_or_writes_under_another_name
         async with ears, Connection(address(server, site, "physio-1"), "c", lambda _: None) as mouth:
             await ears.subscribe(["stim/#"], commands=True)
             for topic in [*forbidden, allowed]:
-                await mouth.publish(Outgoing(topic, b"{}", qos=1, retain=False))
+                await mouth.publish(Outgoing(topic, b"{}"))
             await until(lambda: heard)
         assert heard == [allowed]
     finally:
@@ -299,7 +299,7 @@ async def test_nobody_reads_what_is_for_another(house: House, shipped: Callable[
         async with ears, Connection(address(server, site, "stimsvc-ward3"), "b", lambda _: None) as mouth:
             await ears.subscribe(["stim/#"], commands=False)
             for topic in [*theirs, *own]:
-                await mouth.publish(Outgoing(topic, b"{}", qos=1, retain=False))
+                await mouth.publish(Outgoing(topic, b"{}"))
             await until(lambda: len(heard) >= len(own))
         assert heard == own
     finally:
@@ -324,8 +324,8 @@ async def test_a_certificate_can_stand_for_the_password(house: House, shipped: C
             Connection(Address(host=HOST, port=server.port, tls=tls), "b", lambda _: None) as mouth,
         ):
             await ears.subscribe(TOPICS.command_filters(["dev1"]), commands=True)
-            await mouth.publish(Outgoing(TOPICS.command("dev1", "bedside", "stop"), b"{}", qos=1, retain=False))
-            await mouth.publish(Outgoing(topic, b"{}", qos=1, retain=False))
+            await mouth.publish(Outgoing(TOPICS.command("dev1", "bedside", "stop"), b"{}"))
+            await mouth.publish(Outgoing(topic, b"{}"))
             await until(lambda: heard)
         assert heard == [topic]
         with pytest.raises(BrokerError):

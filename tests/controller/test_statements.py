@@ -35,15 +35,15 @@ def heard(topic: str, payload: bytes, signature: str | None) -> Arrival:
 
 
 def test_what_is_said_is_signed_and_telemetry_is_not() -> None:
-    said: list[tuple[object, ...]] = []
-    signing = Signing(lambda topic, payload, **of: said.append((topic, payload, *of.values())), OWN)
-    signing("a", b"1")
-    signing("b", b"2", retain=True)
-    signing("c", b"3", qos=0)
+    said: list[Outgoing] = []
+    signing = Signing(said.append, OWN)
+    signing(Outgoing("a", b"1"))
+    signing(Outgoing("b", b"2", retain=True, correlation=b"c"))
+    signing(Outgoing("c", b"3", qos=0))
     assert said == [
-        ("a", b"1", 1, False, None, sign(OWN, "a", b"1")),
-        ("b", b"2", 1, True, None, sign(OWN, "b", b"2")),
-        ("c", b"3", 0, False, None, None),
+        Outgoing("a", b"1", 1, False, None, sign(OWN, "a", b"1")),
+        Outgoing("b", b"2", 1, True, b"c", sign(OWN, "b", b"2")),
+        Outgoing("c", b"3", 0, False, None, None),
     ]
 
 
@@ -176,7 +176,7 @@ class SignedDesk(Desk):
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)
-        self.broker.publish = Signing(self.broker.publish, OWN)  # type: ignore[method-assign,assignment]
+        self.broker.publish = Signing(self.broker.publish, OWN)  # type: ignore[method-assign]
 
 
 async def test_a_signed_answer_is_taken_and_an_unsigned_one_is_no_answer(

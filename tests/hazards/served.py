@@ -12,6 +12,7 @@ from controller.app import run, wired
 from controller.contract.envelope import Arrival
 from controller.contract.topics import is_stop
 from controller.host import HOST
+from controller.outbox import Outgoing
 from controller.settings import load
 from controller.virtual import for_ever, nothing
 from safety.messages import Now
@@ -35,16 +36,8 @@ async def served(pipe: Connection, folder: Path) -> None:
         mono_ms, wall_ms = clock.now()
         return Now(mono_ms, wall_ms + ahead_ms)
 
-    def publish(
-        topic: str,
-        payload: bytes,
-        *,
-        qos: int = 1,
-        retain: bool = False,
-        correlation: bytes | None = None,
-        signature: str | None = None,
-    ) -> None:
-        pipe.send((topic, payload, qos, retain, correlation))
+    def publish(item: Outgoing) -> None:
+        pipe.send(item[:5])
 
     def hear() -> None:
         nonlocal ahead_ms

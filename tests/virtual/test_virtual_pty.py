@@ -16,6 +16,7 @@ from controller.app import Service, run, wired
 from controller.cli_rx import import_file
 from controller.contract.envelope import Arrival
 from controller.host import HOST
+from controller.outbox import Outgoing
 from controller.settings import load
 from controller.virtual import configured, for_ever, nothing
 from hil.bench import Bench
@@ -67,17 +68,9 @@ class RealHouse:
             await self.service.boot()
             await run(self.service, self._ending, for_ever(), nothing)
 
-    def _take(
-        self,
-        topic: str,
-        payload: bytes,
-        *,
-        qos: int = 1,
-        retain: bool = False,
-        correlation: bytes | None = None,
-        signature: str | None = None,  # noqa: ARG002 - the other world has none
-    ) -> None:
-        self.published.append(Published(boottime_us(), topic, payload, qos, retain, correlation))
+    def _take(self, item: Outgoing) -> None:
+        # The other world has no signatures.
+        self.published.append(Published(boottime_us(), *item[:5]))
         asyncio.get_running_loop().call_soon(self.on_published, self.published[-1])
 
     def on_published(self, message: Published) -> None:
