@@ -47,7 +47,10 @@ def make(folder: Path, hosts: Sequence[str], config: Path) -> None:
             f"logins/{name}/client.crt": client.certificate,
             f"logins/{name}/client.key": client.key,
         }
-    write(folder, files)
+    try:
+        write(folder, files)
+    except OSError as error:
+        raise FailureError(f"{folder}: cannot be made: {error.filename}: {error.strerror}") from None
     print(
         f"{folder}/broker goes to the broker: passwords, access list, its certificate for {', '.join(hosts or LOCAL)}"
     )

@@ -66,10 +66,12 @@ def operations(document: Schema) -> dict[str, dict[str, Any]]:
 
 
 def envelope(document: Schema) -> list[Row]:
-    """List the fields that every command has, with those of `expect`."""
+    """List the fields that every command has, with those of `expect`; what its verb may be says each command itself."""
     listed = {name: rows(document, name) for name in document["components"]["messages"] if name.startswith("command.")}
     first, *others = listed.values()
-    return [row for row in first if all(row in other for other in others) or row.place in {"verb", "body"}]
+    own = {"verb": "the name of a command below", "body": "an object"}
+    shared = (row._replace(kind=own[row.place]) if row.place in own else row for row in first)
+    return [row for row in shared if row.place in own or all(row in other for other in others)]
 
 
 def rows(document: Schema, message: str) -> list[Row]:

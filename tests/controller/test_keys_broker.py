@@ -120,6 +120,13 @@ def test_it_overwrites_nothing(house: House) -> None:
     assert {path: path.read_bytes() for path in site.rglob("*") if path.is_file()} == before
 
 
+def test_it_needs_a_directory_to_make_its_own_in(house: House) -> None:
+    site = house.folder / "none" / "site"
+    result = CliRunner().invoke(app, ["keys", "broker", str(site), "--config", f"{house.folder}/config.toml"])
+    begun = site.with_name(".site.begun")
+    assert (result.exit_code, result.stderr) == (1, f"{site}: cannot be made: {begun}: No such file or directory\n")
+
+
 def test_what_cannot_be_made_whole_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         cli_keys_broker.write(tmp_path / "site", {"a": b"1", "a/b": b"2"})

@@ -272,6 +272,16 @@ def test_there_is_one_way_to_write_a_signature() -> None:
     ends = [f"{tail[:-1]}{last}" for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"]
     opened = [end for end in ends if judged(message._replace(signature=f"{head}..{end}")) == "Accepted"]
     assert opened == [tail]
+    # The same bytes: refused before the library that verifies has a say.
+    same = [
+        end
+        for end in ends
+        if end != tail and base64.urlsafe_b64decode(f"{end}==") == base64.urlsafe_b64decode(f"{tail}==")
+    ]
+    assert len(same) == 15
+    for end in same:
+        with pytest.raises(SealError, match="as everybody writes it"):
+            detached(message.topic, message.payload, f"{head}..{end}")
     for other in (f"{head}..{tail}=", f"{head}=..{tail}", f"{head}..{tail}\n", f" {head}..{tail}"):
         assert judged(message._replace(signature=other)) == "AUTH.BAD_SIGNATURE"
 
