@@ -226,6 +226,16 @@ async def test_a_stop_is_on_the_line_when_perform_returns(hand: Hand) -> None:
     blocker.close()
 
 
+@pytest.mark.rule("M29")
+@pytest.mark.hazard("H10")
+async def test_after_a_cut_and_no_other_stop_the_device_is_left_to_its_dead_man(hand: Hand) -> None:
+    left = []
+    for cut in (False, True, False):
+        hand.do(Silence(cut=cut))
+        left.append(hand.performer.has_cut)
+    assert left == [False, True, True]
+
+
 async def test_without_a_driver_nothing_happens(hand: Hand) -> None:
     driver, hand.performer.driver = hand.performer.driver, None
     hand.do(Silence(cut=True), Ask(), *ENERGISING)

@@ -298,7 +298,10 @@ async def test_a_loss_that_comes_while_it_connects_is_not_forgotten(
 
 @pytest.mark.rule("M29")
 @pytest.mark.hazard("H10")
-async def test_a_device_that_will_not_stop_when_it_is_opened_is_cut(tmp_path: Path) -> None:
+async def test_a_device_that_will_not_stop_when_it_is_opened_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LET_GO_S", 0.1)
     peer, ward = Peer(), Ward(tmp_path)
     peer.says[layout.ASK] = lambda asked: [peer.status(asked[1], state=2)]
     await ward.turn_on()
@@ -306,6 +309,11 @@ async def test_a_device_that_will_not_stop_when_it_is_opened_is_cut(tmp_path: Pa
     await until(lambda: layout.CUT in peer.types())
     assert peer.types()[:4] == [layout.STOP, layout.HELLO, layout.ASK, layout.STOP]
     assert ward.actor.station.phase is Phase.OFFLINE
+    # It is left to its dead man from now on, until it was seen stopped.
+    assert ward.actor._performer.has_cut
+    del peer.says[layout.ASK]
+    await ward.reaches(Phase.IDLE)
+    assert not ward.actor._performer.has_cut
     await ward.close()
     peer.hang_up()
 
